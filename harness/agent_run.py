@@ -1,0 +1,359 @@
+"""One agent run at work: from where the journal says it stands to its next suspension or its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from harness import events as ev
+from harness.attempt import AttemptFolder, make, sweep
+from harness.bundles.validate import validate_output
+from harness.claude import Conversation, Ending, converse
+from harness.context import RunView, SessionContext
+from harness.errors import HarnessError, LeaseLost
+from harness.gateway.door import Door
+from harness.hook_chain import HookChain
+from harness.limits import spent, time_left_s
+from harness.prompts import render
+from harness.records import NeedsHelp, Outcome, derived_id
+from harness.resume import (
+    Prompt,
+    Refire,
+    ResumePoint,
+    Settled,
+    Sleep,
+    StartFresh,
+    has_call,
+    has_call_and_marker,
+    resume_point,
+)
+from harness.settings import dropped_from_child
+from harness.store.lease import Holder, process_alive
+from harness.store.transcripts import Entry, TranscriptStore, read_transcript
+from harness.toolbelt import Toolbelt, toolbelt
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+"""How often in a row an agent run is taken up again after its process died or the model service failed."""
+
+TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+
+
+def _entry(point: ResumePoint) -> Literal["fresh", "refire", "prompt"]:
+    match point:
+        case StartFresh():
+            return "fresh"
+        case Refire():
+            return "refire"
+        case _:
+            return "prompt"
+
+
+class MustSuspend(HarnessError):
+    """The session cannot go on now, and can be resumed later."""
+
+
+class AgentRun:
+    """Advances one agent run. It holds nothing that the journal does not know."""
+
+    def __init__(self, session: SessionContext, run_id: str) -> None:
+        self._session = session
+        self._view = RunView(session, run_id)
+        self._began = 0.0
+
+    async def advance(self) -> None:
+        """Run processes until this agent run sleeps or has ended.
+
+        Raises:
+            LeaseLost: another process advances the session now.
+            MustSuspend: the service or the store is away; the session can be resumed.
+        """
+        for attempt in range(1, TRIES + 1):
+            ending = await self._step()
+            if ending is None:
+                return
+            if attempt == TRIES:
+                await self._give_up(ending)
+                return
+            await asyncio.sleep(0.2 * 2**attempt if ending.kind == "api_error" else 0)
+
+    async def _step(self) -> Ending | None:
+        """Go on from where the run stands; an ending is returned when the step may be tried again."""
+        await self._end_survivor()
+        transcript = await self._transcript()
+        await self._void_lost_delegations(transcript)
+        point = resume_point(self._view.run, transcript)
+        match point:
+            case Settled(output=output):
+                await self._answered(output, output)
+                return None
+            case Sleep(tool_use_id=tool_use_id):
+                await self._view.record(ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=0), span=self._span())
+                return None
+            case _:
+                return await self._process(point, transcript)
+
+    async def _process(self, point: ResumePoint, transcript: list[Entry]) -> Ending | None:
+        """Run one CLI process and commit how it ended."""
+        view, run = self._view, self._view.run
+        number = run.attempt + 1
+        claude_session_id = run.claude_session_id or ""
+        if isinstance(point, StartFresh):
+            claude_session_id = self._continued() or derived_id(run.id, "claude session", number)
+        folder = make(view.settings.home, view.state.id, run.id, number, dropped_from_child())
+        await view.record(
+            ev.AgentRunStarted(
+                attempt=number,
+                entry=_entry(point),
+                recovered=run.attempt > 0 and run.status != "suspended",
+                claude_session_id=claude_session_id,
+                folder=str(folder.root),
+                transcript_from=await self._already_there(point),
+                tool_use_id=point.tool_use_id if isinstance(point, Refire) else None,
+            ),
+            span=self._span(),
+        )
+        store = TranscriptStore(self._session.database, scope=view.state.id, lease=self._session.lease)
+        if isinstance(point, Refire) and point.add:
+            key = {"project_key": view.state.id, "session_id": claude_session_id}
+            await store.append(key, list(point.add))  # type: ignore[arg-type]
+        self._began = time.monotonic()
+        try:
+            ending = await self._converse(point, claude_session_id, folder, store)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._interrupted("stopped"))
+            raise
+        finally:
+            await asyncio.to_thread(sweep, folder.root, claude_session_id)
+        return await self._conclude(ending)
+
+    async def _converse(
+        self, point: ResumePoint, claude_session_id: str, folder: AttemptFolder, store: TranscriptStore
+    ) -> Ending:
+        view = self._view
+        belt = toolbelt(view)
+        bundle = view.bundle
+        door = Door(
+            self._session.journal,
+            view.run_id,
+            frozenset((*belt.allowed, *belt.builtin)),
+            bundle.prompt,
+            lambda limit: render("last_turn", view.project, reason=f"Your limit of {limit} is spent."),
+        )
+        gateway = self._session.gateway
+        token = gateway.open_door(door) if gateway else None
+        steps = view.run.limits.max_steps
+        talk = Conversation(
+            claude_session_id=claude_session_id,
+            resume=not isinstance(point, StartFresh) or bool(self._continued()),
+            prompt=self._prompt(point),
+            system_prompt=self._system_prompt(),
+            model=self._session.model or view.settings.models.named(bundle.model),
+            effort=bundle.effort,
+            builtin_tools=belt.builtin,
+            allowed_tools=belt.allowed,
+            mcp_servers=belt.servers,
+            output_schema=bundle.output.model_json_schema() if bundle.output else None,
+            store=store,
+            hooks=self._hooks(belt),
+            folder=folder,
+            max_turns=None if steps is None else max(1, steps - view.run.steps) + 1,
+            gateway=(gateway.base_url, token) if gateway and token else None,
+        )
+        try:
+            async with asyncio.timeout(time_left_s(view.run)):
+                return await converse(talk, self._note_process)
+        except TimeoutError:
+            return Ending("budget", problem="time")
+        finally:
+            if gateway and token:
+                gateway.close_door(token)
+
+    def _hooks(self, belt: Toolbelt) -> Any:
+        return HookChain(self._session.hooks, self._view, belt.replay_of).matchers()
+
+    async def _conclude(self, ending: Ending) -> Ending | None:
+        """Commit an ending. It is returned when the run may simply be tried again."""
+        if not self._session.lease.held:
+            raise LeaseLost(f"The lease on session {self._view.state.id} is gone; this process stops.")
+        match ending.kind:
+            case "answered":
+                await self._answered(ending.text, ending.structured)
+            case "deferred" if ending.deferred_id is not None:
+                await self._suspend(ending.deferred_id)
+            case "max_turns":
+                await self._needs_help("steps", None)
+            case "budget":
+                await self._needs_help("time" if ending.problem == "time" else "cost", None)
+            case "mirror_error":
+                await self._interrupted("the transcript could not be stored")
+                raise MustSuspend(ending.problem or "The transcript could not be stored.")
+            case "api_error" if ending.api_status == 402 or spent(self._view.state, self._view.run):
+                await self._needs_help(spent(self._view.state, self._view.run) or "cost", None)
+            case "api_error" if ending.api_status is not None and ending.api_status not in TRANSIENT:
+                await self._finish(Outcome(status="failed", problem=ending.problem))
+            case _:
+                await self._interrupted(ending.problem or ending.kind)
+                return ending
+        return None
+
+    async def _answered(self, text: Any, structured: Any) -> None:
+        bundle, run = self._view.bundle, self._view.run
+        value, problem = validate_output(bundle, structured if bundle.output else text)
+        if problem is not None and bundle.output is not None and structured is None:
+            problem = f"{bundle.name} answered in prose instead of its typed output: {str(text)[:200]}"
+        output = value if isinstance(value, str | None) else value.model_dump(mode="json")
+        if run.took_last_turn:
+            await self._needs_help(spent(self._view.state, run) or "cost", output)
+        elif problem is not None:
+            await self._finish(Outcome(status="failed", problem=problem))
+        else:
+            await self._finish(Outcome(status="done", output=output))
+
+    async def _suspend(self, tool_use_id: str) -> None:
+        """Commit the suspension once the stored transcript proves the call and its deferral."""
+        for _ in range(40):
+            if has_call_and_marker(await self._transcript(), tool_use_id):
+                await self._view.record(
+                    ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=self._worked()), span=self._span()
+                )
+                return
+            await asyncio.sleep(0.05)
+        await self._interrupted("the deferred call did not reach the transcript")
+
+    async def _needs_help(self, reason: Any, output: Any) -> None:
+        findings = output if isinstance(output, str) else json.dumps(output) if output is not None else ""
+        run = self._view.run
+        await self._finish(
+            Outcome(
+                status="needs_help",
+                output=output,
+                problem=f"{run.agent} has spent its limit of {reason}.",
+                help=NeedsHelp(
+                    reason=reason,
+                    findings=findings,
+                    missing="It was stopped by the limit before it said that it had finished.",
+                    estimated_cost_usd=round(run.cost_usd, 4) if run.cost_usd else None,
+                ),
+            )
+        )
+
+    async def _give_up(self, ending: Ending) -> None:
+        problem = ending.problem or "The agent's process ended without a result."
+        if self._view.run.parent_id is None:
+            raise MustSuspend(problem)
+        await self._finish(Outcome(status="failed", problem=problem))
+
+    async def _finish(self, outcome: Outcome) -> None:
+        run = self._view.run
+        session = self._view.state.id
+        await self._view.record(
+            ev.AgentRunFinished(outcome=outcome, work_s=self._worked()), span=self._span(ended=True)
+        )
+        log.debug("agent run %s of session %s: %s", run.id, session, outcome.status)
+
+    async def _interrupted(self, reason: str) -> None:
+        await self._view.record(ev.AgentRunInterrupted(reason=reason, work_s=self._worked()), span=self._span())
+
+    def _worked(self) -> float:
+        worked = time.monotonic() - self._began if self._began else 0.0
+        self._began = 0.0
+        return worked
+
+    def _span(self, *, ended: bool = False) -> ev.Span:
+        state, run = self._view.state, self._view.run
+        parent = ("agent_run", run.parent_id) if run.parent_id else ("session", "")
+        return ev.Span(
+            trace_id=state.trace_id,
+            span_id=ev.span_id(state.id, "agent_run", run.id),
+            parent_span_id=ev.span_id(state.id, *parent),
+            started_at=run.created_at,
+            ended_at=ev.now() if ended else None,
+        )
+
+    def _continued(self) -> str | None:
+        """The Claude session of the agent run this one goes on in."""
+        before = self._view.run.continues
+        return self._view.state.runs[before].claude_session_id if before else None
+
+    async def _already_there(self, point: ResumePoint) -> int:
+        if not isinstance(point, StartFresh):
+            return self._view.run.transcript_from
+        continued = self._continued()
+        if continued is None:
+            return 0
+        return len(await read_transcript(self._session.database, self._view.state.id, continued))
+
+    def _prompt(self, point: ResumePoint) -> str | None:
+        view, run = self._view, self._view.run
+        match point:
+            case Refire():
+                return None
+            case Prompt():
+                return render("resume", view.project)
+            case _ if run.continues:
+                return render("follow_up", view.project, question=run.task.payload["question"])
+            case _ if run.parent_id is None:
+                return render(
+                    "question",
+                    view.project,
+                    question=run.task.payload["question"],
+                    sources=self._session.sources_listed(),
+                )
+            case _:
+                task = json.dumps(run.task.payload, ensure_ascii=False, indent=2)
+                return render("task", view.project, task=task)
+
+    def _system_prompt(self) -> str:
+        view = self._view
+        if not view.run.members:
+            return view.bundle.prompt
+        offer = "\n".join(f"- {view.bundles[name].one_pager}" for name in view.run.members)
+        return render("lead", view.project, prompt=view.bundle.prompt, agents=offer)
+
+    async def _transcript(self) -> list[Entry]:
+        claude_session_id = self._view.run.claude_session_id
+        if claude_session_id is None:
+            return []
+        return await read_transcript(self._session.database, self._view.state.id, claude_session_id)
+
+    async def _void_lost_delegations(self, transcript: list[Entry]) -> None:
+        for delegation in list(self._view.run.delegations.values()):
+            settled = delegation.suspended or delegation.voided or delegation.delivered
+            if not settled and not has_call(transcript, delegation.tool_use_id):
+                await self._view.record(
+                    ev.DelegationVoided(
+                        tool_use_id=delegation.tool_use_id, reason="the call never reached the transcript"
+                    )
+                )
+
+    async def _note_process(self, pid: int) -> None:
+        here = Holder.here()
+        await self._view.record(
+            ev.CliStarted(
+                attempt=self._view.run.attempt,
+                host=here.host,
+                boot_id=here.boot_id,
+                pid=pid,
+                process_started=psutil.Process(pid).create_time(),
+            )
+        )
+
+    async def _end_survivor(self) -> None:
+        """End a CLI that outlived the process which started it, and sweep what dead attempts left."""
+        run = self._view.run
+        cli, here = run.cli, Holder.here()
+        if cli is not None and (cli.host, cli.boot_id) == (here.host, here.boot_id):
+            if process_alive(cli.pid, cli.process_started):
+                log.warning("ending the CLI %d that outlived its harness", cli.pid)
+                psutil.Process(cli.pid).kill()
+        for folder in run.folders:
+            if Path(folder).exists():
+                await asyncio.to_thread(sweep, Path(folder), run.claude_session_id)

@@ -1,0 +1,82 @@
+"""The folders of one attempt: what a CLI process writes on disk, made for it and swept after it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import claude_agent_sdk
+
+
+@dataclass(frozen=True)
+class AttemptFolder:
+    """Its own config, temporary and launcher files; the workspace is the session's, so that it stays the same."""
+
+    root: Path
+    workspace: Path
+
+    @property
+    def config(self) -> Path:
+        """The CLI's configuration folder."""
+        return self.root / "config"
+
+    @property
+    def temporary(self) -> Path:
+        """The CLI's and its tools' temporary folder."""
+        return self.root / "tmp"
+
+    @property
+    def launcher(self) -> Path:
+        """The script that starts the CLI."""
+        return self.root / "claude"
+
+    @property
+    def pid_file(self) -> Path:
+        """Where the launcher leaves the CLI's process id."""
+        return self.root / "pid"
+
+
+def make(home: Path, session_id: str, run_id: str, attempt: int, dropped: Iterable[str]) -> AttemptFolder:
+    """Make the folders of an attempt; the launcher keeps `dropped` variables from the CLI."""
+    session = home / "sessions" / session_id
+    folder = AttemptFolder(session / f"{run_id}-{attempt}", session / "workspace")
+    for path in (folder.config, folder.temporary, folder.workspace):
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # The SDK hands its own whole environment to the CLI; this is where what must not be seen is dropped.
+    unset = " ".join(f"-u {shlex.quote(name)}" for name in dropped)
+    folder.launcher.write_text(
+        "#!/bin/sh\n"
+        f"echo $$ > {shlex.quote(str(folder.pid_file))}\n"
+        f'exec env {unset} {shlex.quote(str(bundled_cli()))} "$@"\n'
+    )
+    folder.launcher.chmod(0o700)
+    return folder
+
+
+def sweep(folder: Path, claude_session_id: str | None) -> None:
+    """Remove an attempt's folders, and the transcript the SDK laid out for its resume."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if claude_session_id is None:
+        return
+    for path in Path(tempfile.gettempdir()).glob(f"claude-resume-*/projects/*/{claude_session_id}.jsonl"):
+        shutil.rmtree(path.parents[2], ignore_errors=True)
+
+
+def sweep_session(home: Path, session_id: str) -> None:
+    """Remove what is left on disk of a session that has ended; the workspace goes when it is empty."""
+    session = home / "sessions" / session_id
+    for path in session.glob("*-*"):
+        if path.is_dir() and path.name != "workspace":
+            shutil.rmtree(path, ignore_errors=True)
+    for path in (session / "workspace", session):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def bundled_cli() -> Path:
+    """The CLI that the SDK ships."""
+    return Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"

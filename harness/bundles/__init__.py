@@ -1,0 +1,1 @@
+"""Bundles: what a subagent is, how its definition is loaded, checked and begun."""

@@ -1,0 +1,96 @@
+"""What the agent runs of one session share in this process, and what a hook sees of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from harness.bundles.bundle import Bundle
+from harness.events import AnyPayload, Event, Span
+from harness.flow import Agent, Lead
+from harness.gateway.app import Gateway
+from harness.hooks import Hook
+from harness.settings import Settings
+from harness.state import RunState, SessionState
+from harness.store.database import Database
+from harness.store.journal import Journal
+from harness.store.lease import Lease
+
+UpstreamKind = Literal["live", "offline", "direct"]
+
+
+@dataclass
+class SessionContext:
+    """One session at work in this process. `gateway` is None when models are called directly."""
+
+    journal: Journal
+    database: Database
+    lease: Lease
+    settings: Settings
+    bundles: Mapping[str, Bundle]
+    hooks: tuple[Hook, ...]
+    flow: Agent | Lead
+    project: Path | None
+    gateway: Gateway | None
+    model: str | None
+    max_concurrent: int
+    sources_listed: Callable[[], str] = field(default=lambda: "")
+
+    @property
+    def state(self) -> SessionState:
+        """The session, folded from its journal."""
+        return self.journal.state
+
+
+@dataclass(frozen=True)
+class RunView:
+    """The `harness.hooks.Run` of one agent run."""
+
+    session: SessionContext
+    run_id: str
+
+    @property
+    def state(self) -> SessionState:
+        """The session, folded from its journal."""
+        return self.session.state
+
+    @property
+    def run(self) -> RunState:
+        """This agent run."""
+        return self.session.state.runs[self.run_id]
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle this agent run works by."""
+        return self.session.bundles[self.run.agent]
+
+    @property
+    def bundles(self) -> Mapping[str, Bundle]:
+        """Every bundle on offer, by name."""
+        return self.session.bundles
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.session.settings
+
+    @property
+    def project(self) -> Path | None:
+        """The project folder."""
+        return self.session.project
+
+    @property
+    def lease_held(self) -> bool:
+        """Whether this process may still advance the session."""
+        return self.session.lease.held
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a person has asked for the session to be cancelled."""
+        return self.session.lease.cancel_requested.is_set()
+
+    async def record(self, payload: AnyPayload, *, span: Span | None = None) -> Event:
+        """Commit an event to the journal under this agent run."""
+        return await self.session.journal.append(payload, run_id=self.run_id, span=span)

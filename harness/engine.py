@@ -1,0 +1,181 @@
+"""The loop that advances a session: ask the planner, start what is ready, wait, until it has an outcome.
+
+A fresh run, a resume and a worker enter here alike: the journal says where the session stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from harness import events as ev
+from harness.agent_run import AgentRun, MustSuspend
+from harness.attempt import sweep_session
+from harness.citations import check
+from harness.context import SessionContext
+from harness.corpus.corpus import Corpus
+from harness.errors import HarnessError, LeaseLost
+from harness.plan import RunSpec, plan
+from harness.records import Limits, Outcome
+from harness.store.lease import Lease
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Advances one session in this process."""
+
+    def __init__(self, session: SessionContext) -> None:
+        self._session = session
+        self._active: dict[str, asyncio.Task[None]] = {}
+
+    async def advance(self) -> None:
+        """Advance the session until it has ended or cannot go on now; commit which it was.
+
+        Cancelling this stops every agent run at its last checkpoint and commits the session as suspended.
+
+        Raises:
+            LeaseLost: another process advances the session now; nothing further was written.
+        """
+        lease = self._session.lease
+        watch = asyncio.create_task(_first(lease), name="lease watch")
+        try:
+            await self._advance(watch)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._suspend("It was stopped."))
+            raise
+        except LeaseLost:
+            await self._stop_all()
+            raise
+        except HarnessError as problem:
+            await self._suspend(str(problem))
+        finally:
+            watch.cancel()
+            await asyncio.to_thread(sweep_session, self._session.settings.home, self._session.state.id)
+
+    async def _advance(self, watch: asyncio.Task[None]) -> None:
+        session = self._session
+        while True:
+            decision = plan(session.flow, session.state)
+            if decision.outcome is not None:
+                await self._finish(decision.outcome)
+                return
+            for spec in decision.create:
+                await self._create(spec)
+            if decision.create:
+                continue
+            for run_id in decision.ready:
+                if run_id not in self._active and len(self._active) < session.max_concurrent:
+                    self._active[run_id] = asyncio.create_task(AgentRun(session, run_id).advance(), name=run_id)
+            if not self._active:
+                raise MustSuspend("Nothing of this session can run; look at it with: harness show.")
+            await asyncio.wait({watch, *self._active.values()}, return_when=asyncio.FIRST_COMPLETED)
+            for run_id, task in list(self._active.items()):
+                if task.done():
+                    del self._active[run_id]
+                    task.result()
+            if watch.done():
+                if session.lease.cancel_requested.is_set():
+                    await self._cancel()
+                    return
+                raise LeaseLost(f"The lease on session {session.state.id} is gone; this process stops.")
+
+    async def _create(self, spec: RunSpec) -> None:
+        session = self._session
+        bundle = session.bundles[spec.agent]
+        defaults = session.settings.limits
+        limits = Limits(
+            max_steps=bundle.limits.max_steps or defaults.max_steps,
+            max_cost_usd=bundle.limits.max_cost_usd,
+            timeout_s=bundle.limits.timeout_s or defaults.agent_timeout_s,
+        )
+        parent = ("agent_run", spec.parent_id) if spec.parent_id else ("session", "")
+        await session.journal.append(
+            ev.AgentRunCreated(
+                agent=spec.agent,
+                bundle_version=bundle.version,
+                parent_id=spec.parent_id,
+                path=spec.path,
+                task=spec.task,
+                members=spec.members,
+                limits=limits,
+                continues=spec.continues,
+            ),
+            run_id=spec.id,
+            span=ev.Span(
+                trace_id=session.state.trace_id,
+                span_id=ev.span_id(session.state.id, "agent_run", spec.id),
+                parent_span_id=ev.span_id(session.state.id, *parent),
+            ),
+        )
+
+    async def _finish(self, outcome: Outcome) -> None:
+        report = outcome.output if isinstance(outcome.output, str) else None
+        if outcome.output is not None and report is None:
+            report = "```json\n" + ev.pretty(outcome.output) + "\n```\n"
+        problem = outcome.problem
+        if outcome.status == "needs_help" and problem:
+            problem = f"{problem} Grant more and go on with: harness resume {self._session.state.id}"
+        await self._session.journal.append(
+            ev.SessionFinished(
+                status=outcome.status,
+                report=report,
+                problem=problem,
+                citations=await self._check(report),
+            ),
+            status=outcome.status,
+            span=self._root_span(),
+        )
+
+    async def _check(self, report: str | None) -> dict[str, Any] | None:
+        if report is None:
+            return None
+        corpus, session = Corpus(self._session.database), self._session.state
+        texts = {label: await corpus.text(session.id, label) for label in sorted(session.read)}
+        return check(report, texts, session.read).model_dump(mode="json")
+
+    async def _suspend(self, reason: str) -> None:
+        """Stop every agent run at its last checkpoint and commit why the session does not go on."""
+        await self._stop_all()
+        if not self._session.lease.held:
+            return
+        await self._session.journal.append(
+            ev.SessionSuspended(reason=reason), status="suspended", span=self._root_span()
+        )
+
+    async def _cancel(self) -> None:
+        await self._stop_all()
+        journal = self._session.journal
+        for run in list(self._session.state.runs.values()):
+            if not run.final:
+                outcome = Outcome(status="cancelled", problem="The session was cancelled.")
+                await journal.append(ev.AgentRunFinished(outcome=outcome, work_s=0), run_id=run.id)
+        await journal.append(
+            ev.SessionFinished(status="cancelled", report=None, problem="It was cancelled."),
+            status="cancelled",
+            span=self._root_span(),
+        )
+
+    async def _stop_all(self) -> None:
+        tasks = list(self._active.values())
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception) and not isinstance(result, HarnessError):
+                log.error("an agent run ended in an unexpected error while stopping", exc_info=result)
+        self._active.clear()
+
+    def _root_span(self) -> ev.Span:
+        session = self._session.state
+        return ev.Span(trace_id=session.trace_id, span_id=ev.span_id(session.id, "session", ""), ended_at=ev.now())
+
+
+async def _first(lease: Lease) -> None:
+    """Return when the lease is lost or a person has asked for the session to be cancelled."""
+    waits = [asyncio.create_task(event.wait()) for event in (lease.lost, lease.cancel_requested)]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,80 @@
+"""Everything the harness raises, in one tree.
+
+    HarnessError
+    ├── BadInput            the person can mend it; the CLI says the sentence and exits with 2
+    │   ├── BadSettings     harness.toml or an option has a wrong value
+    │   ├── BadBundle       an AGENT.md, its schemas or its tools do not load
+    │   ├── BadFlow         a flow names what does not exist or cannot fit together
+    │   ├── BadSource       a document cannot be read
+    │   ├── NoSuchSession   no session has this id
+    │   └── NotResumable    the session is in a state the command cannot go on from
+    ├── StoreError          Postgres cannot do what was asked
+    │   ├── StoreUnavailable  no server answers, or it stopped answering
+    │   ├── MigrationRefused  the schema is newer than the code, or an applied migration was edited
+    │   └── LeaseLost       another process may advance this session now; stop at once
+    ├── LeaseHeld           another live process advances this session
+    ├── AgentError          an agent run cannot start or go on
+    └── GatewayError        the door to the model cannot be opened
+
+Every message is one sentence that says what is wrong and what to do about it.
+"""
+
+
+class HarnessError(Exception):
+    """The root. Catch it to catch everything the harness raises on purpose."""
+
+
+class BadInput(HarnessError):
+    """Something the person gave cannot be used; nothing has been created."""
+
+
+class BadSettings(BadInput):
+    """A setting or an option has a value that cannot be used."""
+
+
+class BadBundle(BadInput):
+    """A bundle's definition does not load."""
+
+
+class BadFlow(BadInput):
+    """A flow cannot be run as it is written."""
+
+
+class BadSource(BadInput):
+    """A document given as a source cannot be read."""
+
+
+class NoSuchSession(BadInput):
+    """No session with this id is visible to this tenant."""
+
+
+class NotResumable(BadInput):
+    """The session's state does not allow what was asked."""
+
+
+class StoreError(HarnessError):
+    """Postgres cannot do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """No Postgres server answers."""
+
+
+class MigrationRefused(StoreError):
+    """The database's schema and this version of the harness do not fit."""
+
+
+class LeaseLost(StoreError):
+    """The lease's token is no longer the session's: another process took over."""
+
+
+class LeaseHeld(HarnessError):
+    """Another process that is alive holds the session's lease."""
+
+
+class AgentError(HarnessError):
+    """An agent run cannot be started or continued."""
+
+
+class GatewayError(HarnessError):
+    """The gateway cannot serve model calls."""

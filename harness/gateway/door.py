@@ -1,0 +1,162 @@
+"""One agent run's way through the gateway: what a request is, whether it may pass, and how it is counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from harness import events as ev
+from harness.limits import Refused, next_call
+from harness.pricing import cost_usd
+from harness.records import Usage, derived_id
+from harness.resume import STRUCTURED_OUTPUT
+from harness.state import RunState
+from harness.store.journal import Journal
+
+
+@dataclass
+class Call:
+    """A model call that has been checkpointed."""
+
+    call_id: str
+    auxiliary: bool
+    model: str
+    body: bytes
+    request: Mapping[str, Any]
+    began: datetime
+    attempts: int = 0
+
+
+@dataclass
+class Door:
+    """Which agent run a token stands for. `tools` are those a step offers; `prompt` is its system prompt."""
+
+    journal: Journal
+    run_id: str
+    tools: frozenset[str]
+    prompt: str
+    last_turn_text: Callable[[str], str]
+
+    @property
+    def run(self) -> RunState:
+        """The agent run, as the journal knows it."""
+        return self.journal.state.runs[self.run_id]
+
+    async def admit(self, body: bytes, request: dict[str, Any]) -> Call | Refused:
+        """Commit the checkpoint of a model call, or say why it may not be made."""
+        auxiliary = not self._is_step(request)
+        verdict = next_call(self.journal.state, self.run, auxiliary=auxiliary)
+        if isinstance(verdict, Refused):
+            return verdict
+        request_hash = hashlib.sha256(body).hexdigest()
+        ordinal = self.run.answered.get(request_hash, 0)
+        if verdict.last_turn is not None:
+            request = _without_tools(request, self.last_turn_text(verdict.last_turn))
+            body = json.dumps(request).encode()
+        call = Call(
+            call_id=derived_id(self.run_id, request_hash, ordinal),
+            auxiliary=auxiliary,
+            model=str(request.get("model", "")),
+            body=body,
+            request=request,
+            began=datetime.now(UTC),
+        )
+        await self.journal.append(
+            ev.ModelRequested(
+                call_id=call.call_id,
+                request_hash=request_hash,
+                ordinal=ordinal,
+                auxiliary=auxiliary,
+                last_turn=verdict.last_turn is not None,
+                model=call.model,
+            ),
+            run_id=self.run_id,
+            span=self._span(call, ended=False),
+        )
+        return call
+
+    async def completed(
+        self, call: Call, message: Mapping[str, Any], first_token: datetime | None
+    ) -> None:
+        """Commit a completed response: `message` has id, model, stop_reason and usage of the Messages API."""
+        used = message.get("usage") or {}
+        usage = Usage(
+            **{name: int(used.get(name) or 0) for name in _COUNTED}, model_calls=1, attempts=call.attempts
+        )
+        model = str(message.get("model") or call.model)
+        await self.journal.append(
+            ev.ModelFinished(
+                call_id=call.call_id,
+                auxiliary=call.auxiliary,
+                model=model,
+                message_id=message.get("id"),
+                stop_reason=message.get("stop_reason"),
+                usage=usage if used else usage + Usage(unattributed_calls=1),
+                cost_usd=cost_usd(model, usage),
+                first_token_s=(first_token - call.began).total_seconds() if first_token else None,
+            ),
+            run_id=self.run_id,
+            span=self._span(call, ended=True),
+        )
+
+    async def failed(self, call: Call, status: int | None, problem: str, *, may_have_cost: bool) -> None:
+        """Commit that a call brought no complete response."""
+        await self.journal.append(
+            ev.ModelFailed(
+                call_id=call.call_id,
+                auxiliary=call.auxiliary,
+                status=status,
+                problem=problem,
+                usage=Usage(attempts=call.attempts, unattributed_calls=int(may_have_cost)),
+            ),
+            run_id=self.run_id,
+            span=self._span(call, ended=True),
+        )
+
+    def _is_step(self, request: Mapping[str, Any]) -> bool:
+        offered = {str(tool.get("name")) for tool in request.get("tools") or ()}
+        if self.tools:
+            return bool(self.tools & offered)
+        return any(self.prompt in str(part.get("text")) for part in _system_parts(request))
+
+    def _span(self, call: Call, *, ended: bool) -> ev.Span:
+        session = self.journal.session_id
+        return ev.Span(
+            trace_id=self.journal.state.trace_id,
+            span_id=ev.span_id(session, "model", call.call_id),
+            parent_span_id=ev.span_id(session, "agent_run", self.run_id),
+            started_at=call.began,
+            ended_at=datetime.now(UTC) if ended else None,
+        )
+
+
+def _system_parts(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    system = request.get("system") or []
+    return [{"text": system}] if isinstance(system, str) else list(system)
+
+
+_COUNTED = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+)
+
+
+def _without_tools(request: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """The same request, offering nothing but the typed answer, and told that it is the last."""
+    tools = [tool for tool in request.get("tools") or () if tool.get("name") == STRUCTURED_OUTPUT]
+    changed = dict(request)
+    if tools:
+        changed["tools"] = tools
+        changed.pop("tool_choice", None)
+    elif request.get("tools"):
+        # The API wants the tools defined while the history holds their calls; it may just not choose one.
+        changed["tool_choice"] = {"type": "none"}
+    messages = list(request["messages"])
+    changed["messages"] = [*messages, {"role": "user", "content": [{"type": "text", "text": text}]}]
+    return changed

@@ -1,0 +1,147 @@
+"""The hooks in force, and the one place that reads the SDK's hook dicts.
+
+A hook that raises inside the SDK lets the tool run, so here every exception of a guarding hook, cancellation
+included, becomes a denial with a reason. This is the only catch-all in the code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from claude_agent_sdk import HookContext, HookInput, HookMatcher
+from claude_agent_sdk.types import HookEvent, HookJSONOutput
+
+from harness.content import hook_files, load_python
+from harness.errors import BadSettings
+from harness.events import ToolDenied
+from harness.hooks import AfterTool, Allow, BeforeTool, Decision, Defer, Deny, Hook, Run
+from harness.records import Replay
+from harness.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DEADLINE_S = 60.0
+"""How long one hook may take. A guarding hook that takes longer is a denial."""
+
+SDK_TIMEOUT_S = 3600.0
+"""What the SDK is told: never reached, because our own deadlines end first."""
+
+
+def load_hooks(project: Path | None, settings: Settings) -> tuple[Hook, ...]:
+    """Load the hooks of the built-in and the project's `hooks/` folder, in the order they run.
+
+    Raises:
+        BadSettings: a file exports no hook, or the settings name one that does not exist.
+    """
+    found: dict[str, Hook] = {}
+    for name, path in hook_files(project).items():
+        hook = getattr(load_python(path, BadSettings), "HOOK", None)
+        if not isinstance(hook, Hook):
+            raise BadSettings(f"{path} exports no hook; let it define HOOK = Hook(...) from harness.hooks.")
+        found[name] = hook
+    named = {*settings.hooks.disabled, *settings.hooks.order, *settings.hooks.options}
+    if unknown := sorted(named - found.keys()):
+        raise BadSettings(
+            f"The settings name a hook '{unknown[0]}' that does not exist; there are {', '.join(sorted(found))}."
+        )
+    first = {name: place for place, name in enumerate(settings.hooks.order)}
+    kept = [(name, hook) for name, hook in found.items() if name not in settings.hooks.disabled]
+    kept.sort(key=lambda pair: (first.get(pair[0], len(first)), pair[1].order, pair[0]))
+    return tuple(hook for _, hook in kept)
+
+
+class HookChain:
+    """Runs the hooks for one agent run."""
+
+    def __init__(
+        self,
+        hooks: Sequence[Hook],
+        run: Run,
+        replay_of: Callable[[str], Replay],
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._hooks = hooks
+        self._run = run
+        self._replay_of = replay_of
+        self._deadline_s = deadline_s
+
+    def matchers(self) -> dict[HookEvent, list[HookMatcher]]:
+        """Give what the SDK is told: one callback per event, blocking should it ever fail."""
+
+        def matcher(callback: Callable[..., Awaitable[HookJSONOutput]]) -> list[HookMatcher]:
+            return [HookMatcher(hooks=[callback], timeout=SDK_TIMEOUT_S, on_failure="block")]
+
+        return {
+            "PreToolUse": matcher(self._before_tool),
+            "PostToolUse": matcher(self._after_tool),
+            "PostToolUseFailure": matcher(self._after_tool),
+        }
+
+    async def _before_tool(self, given: HookInput, _id: str | None, _: HookContext) -> HookJSONOutput:
+        payload = cast(Mapping[str, Any], given)
+        call = BeforeTool(
+            tool_use_id=payload["tool_use_id"],
+            tool=payload["tool_name"],
+            input=payload["tool_input"],
+            replay=self._replay_of(payload["tool_name"]),
+        )
+        for hook in self._hooks:
+            if hook.before_tool is None:
+                continue
+            decision = await self._guarded(hook, hook.before_tool(call, self._run))
+            match decision:
+                case None:
+                    continue
+                case Allow():
+                    return _decision("allow")
+                case Defer():
+                    return _decision("defer")
+                case Deny(reason=reason):
+                    await self._note_denial(hook, call, reason)
+                    return _decision("deny", reason)
+        return {}
+
+    async def _after_tool(self, given: HookInput, _id: str | None, _: HookContext) -> HookJSONOutput:
+        payload = cast(Mapping[str, Any], given)
+        call = AfterTool(
+            tool_use_id=payload["tool_use_id"],
+            tool=payload["tool_name"],
+            input=payload["tool_input"],
+            result=payload.get("tool_response"),
+            error=str(payload["error"]) if payload.get("error") else None,
+            duration_ms=payload.get("duration_ms"),
+        )
+        for hook in self._hooks:
+            if hook.after_tool is not None:
+                await self._guarded(hook, hook.after_tool(call, self._run))
+        return {}
+
+    async def _note_denial(self, hook: Hook, call: BeforeTool, reason: str) -> None:
+        noted = ToolDenied(tool_use_id=call.tool_use_id, tool=call.tool, hook=hook.name, reason=reason)
+        await self._guarded(_NOTING, self._run.record(noted))
+
+    async def _guarded(self, hook: Hook, work: Awaitable[Any]) -> Decision | None:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                decision = await work
+                return decision if isinstance(decision, Allow | Deny | Defer) else None
+        except BaseException as problem:  # noqa: BLE001  (a raising hook would let the tool run)
+            said = "did not answer in time" if isinstance(problem, TimeoutError) else repr(problem)
+            log.warning("hook %s failed: %s", hook.name, said)
+            if hook.on_failure == "ignore" and isinstance(problem, Exception):
+                return None
+            return Deny(f"The hook '{hook.name}' failed ({said}), so the tool was not run.")
+
+
+_NOTING = Hook(name="denial", order=0, on_failure="ignore")
+
+
+def _decision(decision: str, reason: str | None = None) -> HookJSONOutput:
+    specific = {"hookEventName": "PreToolUse", "permissionDecision": decision}
+    if reason is not None:
+        specific["permissionDecisionReason"] = reason
+    return cast(HookJSONOutput, {"hookSpecificOutput": specific})

@@ -1,0 +1,89 @@
+"""What an agent run may still spend: pure functions of the journal's fold.
+
+The gateway asks before every model call, so a spent budget stops the next call and is not merely reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.records import Limits
+from harness.state import RunState, SessionState
+
+WRITE_UP_SHARE = 0.9
+"""Of a cost limit: beyond this share the next call is the last, without tools, to write up what there is."""
+
+Reason = Literal["steps", "cost"]
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The call may be made; `last_turn` names the limit that makes it the run's last."""
+
+    last_turn: Reason | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The call may not be made."""
+
+    reason: Reason
+    problem: str
+
+
+def next_call(state: SessionState, run: RunState, *, auxiliary: bool) -> Allowed | Refused:
+    """Decide about a model call that is about to be made."""
+    spent = _spent_cost(state, run)
+    if spent is not None:
+        return Refused("cost", spent)
+    if auxiliary:
+        return Allowed()
+    steps = run.limits.max_steps
+    if steps is not None and run.steps >= steps:
+        return Refused("steps", f"The limit of {steps} steps of this agent run is spent.")
+    if steps is not None and steps > 1 and run.steps == steps - 1:
+        return Allowed(last_turn="steps")
+    if _share_of_cost(state, run) >= WRITE_UP_SHARE:
+        return Allowed(last_turn="cost")
+    return Allowed()
+
+
+def spent(state: SessionState, run: RunState) -> Reason | None:
+    """Name the limit that lets this run make no further step, if there is one."""
+    verdict = next_call(state, run, auxiliary=False)
+    return verdict.reason if isinstance(verdict, Refused) else None
+
+
+def time_left_s(run: RunState) -> float | None:
+    """Seconds of work the run may still do; None without a limit. Zero when it is spent."""
+    if run.limits.timeout_s is None:
+        return None
+    return max(0.0, run.limits.timeout_s - run.work_s)
+
+
+def more(run: RunState, granted: Limits) -> Limits:
+    """The limits of a run that asked for help and is given as much again as its bundle grants."""
+    steps = None if granted.max_steps is None else run.steps + granted.max_steps
+    cost = None if granted.max_cost_usd is None else run.cost_usd + granted.max_cost_usd
+    time = None if granted.timeout_s is None else run.work_s + granted.timeout_s
+    return Limits(max_steps=steps, max_cost_usd=cost, timeout_s=time)
+
+
+def _spent_cost(state: SessionState, run: RunState) -> str | None:
+    total = sum(other.cost_usd for other in state.runs.values())
+    whole, own = state.limits.max_cost_usd, run.limits.max_cost_usd
+    if whole is not None and total >= whole:
+        return (
+            f"The session's budget of ${whole:.2f} is spent; raise it with: "
+            f"harness resume {state.id} --budget-usd AMOUNT"
+        )
+    if own is not None and run.cost_usd >= own:
+        return f"The budget of ${own:.2f} of this agent run is spent."
+    return None
+
+
+def _share_of_cost(state: SessionState, run: RunState) -> float:
+    total = sum(other.cost_usd for other in state.runs.values())
+    pairs = ((total, state.limits.max_cost_usd), (run.cost_usd, run.limits.max_cost_usd))
+    return max((used / limit for used, limit in pairs if limit), default=0.0)

@@ -1,0 +1,91 @@
+"""What model calls cost: Anthropic's list prices in US dollars per million tokens.
+
+Source: https://platform.claude.com/docs/en/about-claude/pricing and the pages of the models there, in
+their state of October and November 2026. Cache writes are those of five minutes, 1.25 times the input price;
+a cache read is 0.1 times the input price where no other factor is given. Discounts, regional surcharges,
+batches and the fees of server-side tools are not in here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.records import Usage
+
+PRICES_AS_OF = "2026-11-22"
+
+CACHE_WRITE = 1.25
+CACHE_READ = 0.1
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars per million tokens of each kind.
+
+    A prompt (input, cache reads and cache writes of one call) of more than `long_prompt` tokens is charged
+    `long_factor` times all of them, output included.
+    """
+
+    input: float
+    output: float
+    cache_read_factor: float = CACHE_READ
+    long_prompt: int | None = None
+    long_factor: float = 1.0
+
+
+PRICES: Mapping[str, Price] = {
+    "claude-fable-5-2": Price(8.0, 40.0, cache_read_factor=0.025),
+    "claude-fable-5-1": Price(10.0, 50.0, cache_read_factor=0.025),
+    "claude-fable-5": Price(10.0, 50.0),
+    "claude-opus-5-5": Price(4.0, 20.0, cache_read_factor=0.05),
+    "claude-opus-5": Price(5.0, 25.0),
+    "claude-opus-4-8": Price(5.0, 25.0),
+    "claude-opus-4-7": Price(5.0, 25.0),
+    "claude-opus-4-6": Price(5.0, 25.0),
+    "claude-opus-4-5": Price(5.0, 25.0),
+    "claude-opus-4-1": Price(15.0, 75.0),
+    "claude-opus-4": Price(15.0, 75.0),
+    "claude-sonnet-5-5": Price(2.0, 10.0, cache_read_factor=0.05),
+    "claude-sonnet-5": Price(2.0, 10.0),
+    "claude-sonnet-4-6": Price(3.0, 15.0),
+    "claude-sonnet-4-5": Price(3.0, 15.0),
+    "claude-sonnet-4": Price(3.0, 15.0),
+    "claude-haiku-5-5": Price(0.1, 0.5, long_prompt=100_000, long_factor=5.0),
+    "claude-haiku-4-5": Price(1.0, 5.0),
+}
+"""List prices by the beginning of the model's id."""
+
+_OTHER_VERSION = re.compile(r"\w|\.|-\d{1,2}(?!\d)")
+
+
+def price_of(model: str) -> Price | None:
+    """Find a model's price by the longest beginning of its id that is listed.
+
+    What follows may be a date or a suffix, but not a further version number: `claude-opus-5-9` is not
+    `claude-opus-5`, and its price is not known.
+    """
+    for prefix in sorted(PRICES, key=len, reverse=True):
+        if model.startswith(prefix):
+            return None if _OTHER_VERSION.match(model, len(prefix)) else PRICES[prefix]
+    return None
+
+
+def cost_usd(model: str, usage: Usage) -> float | None:
+    """Price the usage of one model call, in US dollars; None when the model's price is not known.
+
+    Give it calls one by one and add the results: a price that depends on the length of the prompt cannot be
+    told from a sum.
+    """
+    price = price_of(model)
+    if price is None:
+        return None
+    prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
+    weighted = (
+        usage.input_tokens
+        + usage.cache_read_input_tokens * price.cache_read_factor
+        + usage.cache_creation_input_tokens * CACHE_WRITE
+    )
+    factor = price.long_factor if price.long_prompt is not None and prompt > price.long_prompt else 1.0
+    return factor * (weighted * price.input + usage.output_tokens * price.output) / 1_000_000

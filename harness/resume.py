@@ -1,0 +1,277 @@
+"""How an agent run goes on: one pure function of what the journal and the transcript say.
+
+The transcript is the SDK's: entries with `uuid`, `parentUuid`, `type` and, for user and assistant entries, a
+`message` of the Messages API. Several entries of one model message carry one content block each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.records import derived_id
+from harness.state import RunState
+
+Entry = Mapping[str, Any]
+
+DELEGATE = "mcp__harness__delegate"
+STRUCTURED_OUTPUT = "StructuredOutput"
+
+
+@dataclass(frozen=True)
+class StartFresh:
+    """Nothing of the work is in the transcript: begin anew in a new Claude session."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The work was finished, only its outcome was not yet committed. Text, or the typed output."""
+
+    output: Any
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """The delegation is in the transcript: the run can sleep for it without starting a process."""
+
+    tool_use_id: str
+
+
+@dataclass(frozen=True)
+class Refire:
+    """Continue at this tool call: the CLI asks for it again under the same id, and no model call is repeated.
+
+    `add` are entries the transcript needs before that: error results for other calls of the same message that
+    were cut off, and the deferral marker where the CLI did not get to write it.
+    """
+
+    tool_use_id: str
+    add: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Every call has its result; say that the work was interrupted and go on."""
+
+
+ResumePoint = StartFresh | Settled | Sleep | Refire | Prompt
+
+
+@dataclass(frozen=True)
+class _Call:
+    tool_use_id: str
+    name: str
+    input: dict[str, Any]
+    entry: Entry
+
+
+def resume_point(run: RunState, transcript: Sequence[Entry]) -> ResumePoint:
+    """Decide how an agent run that has not ended goes on.
+
+    `transcript` is what is stored of its Claude session; entries whose ancestors are missing are left out.
+    """
+    earlier = len(whole(transcript[: run.transcript_from]))
+    entries = whole(transcript)
+    own = entries[earlier:]
+    if run.claude_session_id is None or not any(entry.get("type") == "assistant" for entry in own):
+        return StartFresh()
+    open_calls = _open_calls(own)
+    if not open_calls:
+        return _between_calls(own)
+    tail = next(entry for entry in reversed(entries) if entry.get("uuid"))
+    sleeping = _delegation_in(run, open_calls)
+    if sleeping is not None and not run.delegations[sleeping].suspended:
+        return Sleep(sleeping)
+    target = sleeping or _safest(run, open_calls)
+    others = [call for call in open_calls if call.tool_use_id != target]
+    added = [_cut_off(run, call) for call in others]
+    call = next(call for call in open_calls if call.tool_use_id == target)
+    if added or not _marked(entries, target):
+        added.append(_marker(call, added[-1] if added else tail))
+    return Refire(target, tuple(added))
+
+
+def whole(transcript: Iterable[Entry]) -> list[Entry]:
+    """Keep, in order, the entries that hang on an unbroken chain of parents; those without an id all stay."""
+    kept: set[str] = set()
+    entries: list[Entry] = []
+    for entry in transcript:
+        parent = entry.get("parentUuid")
+        if parent is not None and parent not in kept:
+            continue
+        entries.append(entry)
+        if entry.get("uuid"):
+            kept.add(entry["uuid"])
+    return entries
+
+
+def has_call_and_marker(transcript: Sequence[Entry], tool_use_id: str) -> bool:
+    """Whether a stored transcript proves that this call was made and deferred."""
+    entries = whole(transcript)
+    made = any(call.tool_use_id == tool_use_id for call in _calls(entries))
+    return made and _marked(entries, tool_use_id)
+
+
+def has_call(transcript: Sequence[Entry], tool_use_id: str) -> bool:
+    """Whether a stored transcript holds this call."""
+    return any(call.tool_use_id == tool_use_id for call in _calls(whole(transcript)))
+
+
+def _blocks(entry: Entry) -> list[dict[str, Any]]:
+    content = (entry.get("message") or {}).get("content")
+    return content if isinstance(content, list) else []
+
+
+def _calls(entries: Iterable[Entry]) -> list[_Call]:
+    return [
+        _Call(block["id"], block["name"], block.get("input") or {}, entry)
+        for entry in entries
+        if entry.get("type") == "assistant"
+        for block in _blocks(entry)
+        if block.get("type") == "tool_use"
+    ]
+
+
+def _open_calls(entries: Sequence[Entry]) -> list[_Call]:
+    """The calls without a result. A later prompt closes them: the CLI has answered for them by then."""
+    answered = {
+        block["tool_use_id"]
+        for entry in entries
+        if entry.get("type") == "user"
+        for block in _blocks(entry)
+        if block.get("type") == "tool_result"
+    }
+    last_message = next(
+        (e["message"].get("id") for e in reversed(entries) if e.get("type") == "assistant"), None
+    )
+    return [
+        call
+        for call in _calls(entries)
+        if call.tool_use_id not in answered and call.entry["message"].get("id") == last_message
+    ]
+
+
+def _between_calls(entries: Sequence[Entry]) -> ResumePoint:
+    """No call is open: the work may be finished, else the next thing is a model call."""
+    structured = None
+    text: list[str] = []
+    for entry in entries:
+        if entry.get("type") == "user" and not _only_results(entry):
+            structured, text = None, []
+        if entry.get("type") != "assistant":
+            continue
+        for block in _blocks(entry):
+            if block.get("type") == "tool_use" and block["name"] == STRUCTURED_OUTPUT:
+                structured = block.get("input")
+    last = [e for e in entries if e.get("type") in ("user", "assistant")][-1]
+    if structured is not None and _answers_structured(last):
+        return Settled(structured)
+    if last.get("type") == "assistant" and last["message"].get("stop_reason") == "end_turn":
+        message_id = last["message"].get("id")
+        for entry in entries:
+            if entry.get("type") == "assistant" and entry["message"].get("id") == message_id:
+                text += [block["text"] for block in _blocks(entry) if block.get("type") == "text"]
+        return Settled("\n".join(text)) if text else Prompt()
+    return Prompt()
+
+
+def _only_results(entry: Entry) -> bool:
+    blocks = _blocks(entry)
+    return bool(blocks) and all(block.get("type") == "tool_result" for block in blocks)
+
+
+def _answers_structured(entry: Entry) -> bool:
+    """Whether this entry is the accepting result of a StructuredOutput call, or what followed it."""
+    if entry.get("type") == "assistant":
+        return entry["message"].get("stop_reason") == "end_turn"
+    return _only_results(entry) and not any(block.get("is_error") for block in _blocks(entry))
+
+
+def _delegation_in(run: RunState, open_calls: Sequence[_Call]) -> str | None:
+    for call in open_calls:
+        delegation = run.delegations.get(call.tool_use_id)
+        if call.name == DELEGATE and delegation is not None and not delegation.voided:
+            return call.tool_use_id
+    return None
+
+
+def _safest(run: RunState, open_calls: Sequence[_Call]) -> str:
+    """Prefer a call that may run again; a hook decides about the others."""
+
+    def rank(call: _Call) -> int:
+        known = run.tools.get(call.tool_use_id)
+        return 0 if known is None or known.replay != "unsafe" else 1
+
+    return min(open_calls, key=rank).tool_use_id
+
+
+def _marked(entries: Sequence[Entry], tool_use_id: str) -> bool:
+    """Whether the newest deferral marker is for this call."""
+    markers = [
+        entry["attachment"].get("toolUseID")
+        for entry in entries
+        if entry.get("type") == "attachment"
+        and (entry.get("attachment") or {}).get("type") == "hook_deferred_tool"
+    ]
+    return markers[-1:] == [tool_use_id]
+
+
+def _common(like: Entry, parent: Entry, key: str) -> dict[str, Any]:
+    """The fields that every entry of a session carries, taken from one that is there."""
+    names = ("isSidechain", "sessionId", "cwd", "version", "gitBranch", "userType", "entrypoint", "timestamp")
+    common = {name: like[name] for name in names if name in like}
+    return (
+        {"isSidechain": False}
+        | common
+        | {
+            "parentUuid": parent.get("uuid"),
+            "uuid": derived_id("entry", key),
+        }
+    )
+
+
+def _marker(call: _Call, parent: Entry) -> dict[str, Any]:
+    return {
+        **_common(call.entry, parent, f"marker {call.tool_use_id}"),
+        "type": "attachment",
+        "attachment": {
+            "type": "hook_deferred_tool",
+            "toolUseID": call.tool_use_id,
+            "toolName": call.name,
+            "toolInput": call.input,
+            "hookName": "settings",
+            "hookEvent": "PreToolUse",
+            "permissionMode": "dontAsk",
+        },
+    }
+
+
+def _cut_off(run: RunState, call: _Call) -> dict[str, Any]:
+    """An error result for a call that was cut off and is not the one to continue at."""
+    known = run.tools.get(call.tool_use_id)
+    if known is None:
+        word = "This call was interrupted before it ran. Make it again if you still need it."
+    elif known.replay == "unsafe":
+        word = (
+            "This call was interrupted and whether it took effect is unknown. Do not repeat it blindly: "
+            "check its effect first, or report that it is unknown."
+        )
+    else:
+        word = "This call was interrupted before its result arrived. Make it again if you still need it."
+    return {
+        **_common(call.entry, call.entry, f"cut off {call.tool_use_id}"),
+        "type": "user",
+        "message": {
+            "role": "user",
+            "content": [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": call.tool_use_id,
+                    "is_error": True,
+                    "content": [{"type": "text", "text": word}],
+                }
+            ],
+        },
+        "sourceToolAssistantUUID": call.entry.get("uuid"),
+    }

@@ -1,0 +1,308 @@
+"""Settings: defaults, then `harness.toml`, then the environment, then explicit options; the later wins.
+
+This is the only file that reads the environment. Every field says what it means: docs/settings.md and the
+file that `harness init` writes are made from these descriptions.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, ValidationError
+
+from harness.content import SETTINGS_FILE
+from harness.errors import BadSettings
+from harness.records import Record
+from harness.wording import problems, sentence
+
+ENVIRONMENT: Mapping[str, str] = {
+    "HARNESS_HOME": "home",
+    "HARNESS_DSN": "dsn",
+    "HARNESS_TENANT": "tenant",
+    "ANTHROPIC_BASE_URL": "upstream.base_url",
+    "ANTHROPIC_API_KEY": "upstream.api_key",
+    "LANGFUSE_PUBLIC_KEY": "langfuse.public_key",
+    "LANGFUSE_SECRET_KEY": "langfuse.secret_key",
+    "LANGFUSE_BASE_URL": "langfuse.base_url",
+}
+"""The variables that are read, and the setting each one gives. An empty variable counts as absent."""
+
+SECRETS = ("upstream.api_key", "langfuse.secret_key")
+"""Settings that come from the environment or from the caller, never from a file that may be committed."""
+
+RESERVED_SERVERS = ("harness", "corpus", "web", "files", "board")
+"""Names of the harness's own toolsets, which an MCP server cannot take."""
+
+CHILD_ENVIRONMENT = frozenset(
+    {"PATH", "HOME", "PWD", "TMPDIR", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LANGUAGE", "TZ"}
+    | {"LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"}
+)
+"""What an agent's CLI may inherit, beside every LC_*. No proxies: the CLI talks to the gateway on loopback
+only, a proxy would take that traffic away, and its URL may hold a password."""
+
+_SERVER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_TRANSPORT_TAG = re.compile(r"^(mcp_servers\.[^.]+)\.(?:stdio|http)\b")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def default_home() -> Path:
+    """Give the user's data folder; for root a folder that the unprivileged Postgres user can reach too."""
+    return (
+        Path("/var/lib/subagent-harness")
+        if os.geteuid() == 0
+        else platformdirs.user_data_path("subagent-harness")
+    )
+
+
+def _http_url(value: str) -> str:
+    if not re.match(r"https?://[^/\s]+", value):
+        raise ValueError("should be a URL that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+def _folder(value: Path) -> Path:
+    return value.expanduser().absolute()
+
+
+Url = Annotated[str, AfterValidator(_http_url)]
+Folder = Annotated[Path, AfterValidator(_folder)]
+
+
+class Upstream(Record):
+    """Where the gateway sends model calls."""
+
+    base_url: Url = Field(
+        default="https://api.anthropic.com", description="The Messages API, or a compatible endpoint."
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="The key, from the environment only. Agents' processes never see it."
+    )
+
+
+class Models(Record):
+    """Which model plays which part. A bundle names a part, or a model outright."""
+
+    lead: str = Field(
+        default="claude-opus-5-5", description="Plans, delegates, weighs the results and writes the report."
+    )
+    research: str = Field(default="claude-sonnet-5-5", description="Searches and reads.")
+    checking: str = Field(default="claude-sonnet-5-5", description="Checks claims and citations.")
+    writing: str = Field(default="claude-sonnet-5-5", description="Edits and merges texts.")
+    routing: str = Field(
+        default="claude-haiku-5-5", description="Makes small typed decisions about where work goes."
+    )
+
+    def named(self, role_or_id: str) -> str:
+        """Give the model of a part; anything that is no part is taken for a model's id."""
+        return str(getattr(self, role_or_id)) if role_or_id in MODEL_ROLES else role_or_id
+
+
+MODEL_ROLES = tuple(Models.model_fields)
+"""The parts a model can play."""
+
+
+class SessionLimits(Record):
+    """Where work stops. Steps and time are for each agent run whose bundle sets no such limit of its own."""
+
+    max_cost_usd: float | None = Field(
+        default=10.0, gt=0, description="US dollars a session may cost at list prices."
+    )
+    max_steps: int | None = Field(
+        default=30, ge=1, description="Steps of an agent run: model calls that offer its tools."
+    )
+    agent_timeout_s: float | None = Field(
+        default=1800.0,
+        gt=0,
+        description="Seconds of an agent run's own work; waiting for subagents is left out.",
+    )
+    max_concurrent: int = Field(
+        default=4, ge=1, description="Agent runs of a session that may work at the same time."
+    )
+    max_delegations: int = Field(
+        default=20, ge=1, description="Tasks that may be delegated in a session, all rounds together."
+    )
+
+
+class StdioServer(Record):
+    """An MCP server that is started as a process."""
+
+    type: Literal["stdio"] = Field(default="stdio", description="How the server is reached.")
+    command: str = Field(min_length=1, description="The program to start.")
+    args: tuple[str, ...] = Field(default=(), description="Its arguments.")
+    env: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Its environment; `${NAME}` is filled in from yours."
+    )
+
+
+class HttpServer(Record):
+    """An MCP server that is reached by URL."""
+
+    type: Literal["http", "sse"] = Field(default="http", description="How the server is reached.")
+    url: Url = Field(description="Its address.")
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Headers to send; `${NAME}` is filled in from your environment."
+    )
+
+
+def _transport(value: Any) -> str:
+    given = value if isinstance(value, Mapping) else {"url": getattr(value, "url", None)}
+    return "http" if given.get("url") or given.get("type") in ("http", "sse") else "stdio"
+
+
+McpServer = Annotated[
+    Annotated[StdioServer, Tag("stdio")] | Annotated[HttpServer, Tag("http")], Discriminator(_transport)
+]
+
+
+class Hooks(Record):
+    """Which hook plugins run, in which order, with which options."""
+
+    disabled: tuple[str, ...] = Field(default=(), description="Hooks that do not run.")
+    order: tuple[str, ...] = Field(
+        default=(), description="Hooks that run first, in this order; the others follow by name."
+    )
+    options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Options for each hook, by its name."
+    )
+
+
+class Langfuse(Record):
+    """Where ended spans are exported to. Without both keys nothing is exported."""
+
+    base_url: Url = Field(default="https://cloud.langfuse.com", description="The Langfuse server.")
+    public_key: str | None = Field(default=None, description="The project's public key.")
+    secret_key: SecretStr | None = Field(
+        default=None, description="The project's secret key, from the environment only."
+    )
+
+
+class Settings(Record):
+    """Everything that can be set."""
+
+    home: Folder = Field(
+        default_factory=default_home,
+        description="Where the embedded Postgres and working files live (root: `/var/lib/subagent-harness`).",
+    )
+    dsn: SecretStr | None = Field(
+        default=None, description="A Postgres of your own instead of the embedded one."
+    )
+    tenant: str = Field(default="default", min_length=1, description="Whose sessions these are.")
+    capture: Literal["full", "metadata", "none"] = Field(
+        default="full",
+        description="What spans keep of content: all but secrets, sizes and hashes only, or nothing.",
+    )
+    result_limit: int = Field(
+        default=20_000,
+        ge=1000,
+        description="Characters of a tool's result an agent is given at once; it can read on.",
+    )
+    lease_ttl_s: float = Field(
+        default=30.0, ge=1, description="Seconds after which a silent process loses its session to another."
+    )
+    upstream: Upstream = Field(default_factory=Upstream)
+    models: Models = Field(default_factory=Models)
+    limits: SessionLimits = Field(default_factory=SessionLimits)
+    hooks: Hooks = Field(default_factory=Hooks)
+    langfuse: Langfuse = Field(default_factory=Langfuse)
+    mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
+
+
+def from_environment(
+    project: Path | None = None,
+    options: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings of a project folder.
+
+    `options` are the caller's, by dotted key (`{"limits.max_cost_usd": 2.0}`); None means not given.
+    `environ` stands in for the process's environment.
+
+    Raises:
+        BadSettings: naming the file, variable or option, the key, and what is wrong with it.
+    """
+    environ = os.environ if environ is None else environ
+    file = project / SETTINGS_FILE if project is not None else None
+    values = _read(file) if file is not None and file.is_file() else {}
+    given_by: dict[str, str] = {}
+    for variable, key in ENVIRONMENT.items():
+        if environ.get(variable):
+            _put(values, key, environ[variable], f"the variable {variable}", given_by)
+    for key, value in (options or {}).items():
+        if value is not None:
+            _put(values, key, value, "an option", given_by)
+    _fill_in_variables(values, environ, file)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise BadSettings(_refusal(problems(error, Settings), file, given_by)) from error
+    for name in settings.mcp_servers:
+        if name in RESERVED_SERVERS or not _SERVER_NAME.fullmatch(name):
+            why = "is a toolset of the harness" if name in RESERVED_SERVERS else "is no plain name"
+            raise BadSettings(f"{file}: mcp_servers.{name}: '{name}' {why}; give the server another name.")
+    return settings
+
+
+def dropped_from_child(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Name every variable of the environment that an agent's process must not inherit, sorted."""
+    names = os.environ if environ is None else environ
+    return tuple(
+        sorted(name for name in names if name not in CHILD_ENVIRONMENT and not name.startswith("LC_"))
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text("utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{file} is not valid TOML; mend it: {error}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{file} cannot be read as UTF-8 text: {error}.") from error
+    for key in SECRETS:
+        section, name = key.split(".")
+        if isinstance(values.get(section), dict) and name in values[section]:
+            variable = next(variable for variable, given in ENVIRONMENT.items() if given == key)
+            raise BadSettings(
+                f"{file}: {key} does not belong in a file; remove it and set {variable} instead."
+            )
+    if isinstance(values.get("home"), str):
+        values["home"] = file.parent / Path(values["home"]).expanduser()
+    return values
+
+
+def _put(values: dict[str, Any], key: str, value: object, giver: str, given_by: dict[str, str]) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        below = values.setdefault(section, {})
+        if not isinstance(below, dict):
+            return  # the file has something else there, which validation will name
+        values = below
+    values[name] = value
+    given_by[key] = giver
+
+
+def _fill_in_variables(values: Mapping[str, Any], environ: Mapping[str, str], file: Path | None) -> None:
+    servers = values.get("mcp_servers")
+    for server, config in servers.items() if isinstance(servers, dict) else ():
+        for table in ("env", "headers"):
+            entries = config.get(table) if isinstance(config, dict) else None
+            if not isinstance(entries, dict):
+                continue
+            for name, value in entries.items():
+                if not isinstance(value, str):
+                    continue
+                if unset := [variable for variable in _VARIABLE.findall(value) if not environ.get(variable)]:
+                    key = f"mcp_servers.{server}.{table}.{name}"
+                    raise BadSettings(f"{file}: {key}: the variable {unset[0]} is not set; export it first.")
+                entries[name] = _VARIABLE.sub(lambda found: environ[found[1]], value)
+
+
+def _refusal(found: list[tuple[str, str]], file: Path | None, given_by: Mapping[str, str]) -> str:
+    found = [(_TRANSPORT_TAG.sub(r"\1", path), what) for path, what in found]
+    places = {given_by.get(path, str(file)) for path, _ in found}
+    return f"{' and '.join(sorted(places))}: {sentence(found)}."

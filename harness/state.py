@@ -1,0 +1,306 @@
+"""The state of a session: a fold over its journal, and nothing else.
+
+`SessionState.apply` takes events in order. Everything that decides (the planner, the resume point, the
+limits, the screen) reads this fold, so a fresh process that reads the journal knows what the dead one knew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from harness import events as ev
+from harness.messages import Message
+from harness.records import FINAL, AgentRunStatus, Limits, Outcome, Replay, SessionStatus, Usage
+
+
+@dataclass
+class ToolCall:
+    """A tool call as the journal knows it."""
+
+    tool_use_id: str
+    tool: str
+    input: dict[str, Any]
+    replay: Replay
+    requested_at: datetime
+    seq: int
+    finished: bool = False
+    denied: bool = False
+    error: str | None = None
+
+
+@dataclass
+class Delegation:
+    """A lead's request for tasks, with the tasks of further calls of the same turn joined to it."""
+
+    tool_use_id: str
+    call_id: str | None
+    tasks: list[Message]
+    joined: list[str] = field(default_factory=list)
+    suspended: bool = False
+    voided: bool = False
+    delivered: bool = False
+
+
+@dataclass
+class ModelCall:
+    """A model call that has been checkpointed and has not ended."""
+
+    call_id: str
+    request_hash: str
+    auxiliary: bool
+    model: str
+    requested_at: datetime
+
+
+@dataclass
+class RunState:
+    """One agent run."""
+
+    id: str
+    agent: str
+    bundle_version: str
+    parent_id: str | None
+    path: str
+    task: Message
+    members: tuple[str, ...]
+    limits: Limits
+    continues: str | None
+    created_at: datetime
+    claude_session_id: str | None = None
+    transcript_from: int = 0
+    status: AgentRunStatus = "ready"
+    attempt: int = 0
+    recoveries: int = 0
+    steps: int = 0
+    calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float = 0.0
+    unpriced: bool = False
+    work_s: float = 0.0
+    running_since: datetime | None = None
+    ended_at: datetime | None = None
+    open_calls: dict[str, ModelCall] = field(default_factory=dict)
+    answered: dict[str, int] = field(default_factory=dict)
+    last_call: str | None = None
+    took_last_turn: bool = False
+    tools: dict[str, ToolCall] = field(default_factory=dict)
+    delegations: dict[str, Delegation] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    cli: ev.CliStarted | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def attempts(self) -> int:
+        """How often work began: once, and once more for each interruption it was taken up after."""
+        return min(self.attempt, 1) + self.recoveries
+
+    @property
+    def final(self) -> bool:
+        """Whether the agent run has ended for good."""
+        return self.status in FINAL
+
+    @property
+    def last_tool(self) -> str | None:
+        """The newest tool call's name."""
+        return next(reversed(self.tools.values())).tool if self.tools else None
+
+    @property
+    def waiting_on(self) -> Delegation | None:
+        """The delegation whose results this run sleeps for."""
+        if self.status != "suspended":
+            return None
+        return next((d for d in reversed(self.delegations.values()) if d.suspended and not d.delivered), None)
+
+
+@dataclass
+class SessionState:
+    """One session."""
+
+    id: str
+    trace_id: str
+    tenant: str = ""
+    question: str = ""
+    questions: list[str] = field(default_factory=list)
+    created: ev.SessionCreated | None = None
+    status: SessionStatus = "running"
+    limits: Limits = field(default_factory=Limits)
+    runs: dict[str, RunState] = field(default_factory=dict)
+    read: set[str] = field(default_factory=set)
+    report: str | None = None
+    problem: str | None = None
+    citations: dict[str, Any] | None = None
+    finished: bool = False
+    head: int = 0
+
+    @property
+    def usage(self) -> Usage:
+        """What all agent runs used."""
+        return sum((run.usage for run in self.runs.values()), Usage())
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The cost in US dollars at list prices; None when a model without a known price was used."""
+        if any(run.unpriced for run in self.runs.values()):
+            return None
+        return sum(run.cost_usd for run in self.runs.values())
+
+    def children(self, run_id: str | None) -> list[RunState]:
+        """The agent runs started by this one, in order."""
+        return [run for run in self.runs.values() if run.parent_id == run_id]
+
+    def apply(self, event: ev.Event) -> None:
+        """Fold one event in. Events come in order of `seq`; one seen already changes nothing."""
+        if event.seq <= self.head:
+            return
+        self.head = event.seq
+        run = self.runs.get(event.agent_run_id or "")
+        if run is None:
+            self._apply_session(event)
+        else:
+            _apply_run(self, run, event)
+
+    def _apply_session(self, event: ev.Event) -> None:
+        match event.payload:
+            case ev.SessionCreated() as created:
+                self.created = created
+                self.tenant, self.question = created.tenant, created.question
+                self.questions = [created.question]
+                self.limits = created.limits
+            case ev.SessionResumed(limits=limits):
+                self.status, self.finished = "running", False
+                self.limits = limits or self.limits
+            case ev.SessionAsked(question=question):
+                self.questions.append(question)
+                self.status, self.finished, self.problem = "running", False, None
+            case ev.SessionSuspended(reason=reason):
+                self.status, self.problem = "suspended", reason
+            case ev.SessionFinished() as done:
+                self.status, self.finished = done.status, True
+                self.report, self.problem, self.citations = done.report, done.problem, done.citations
+            case ev.AgentRunCreated() as created if event.agent_run_id:
+                self.runs[event.agent_run_id] = RunState(
+                    id=event.agent_run_id,
+                    created_at=event.recorded_at,
+                    **{name: getattr(created, name) for name in _CREATED_FIELDS},
+                )
+            case _:
+                pass
+
+
+_CREATED_FIELDS = (
+    "agent",
+    "bundle_version",
+    "parent_id",
+    "path",
+    "task",
+    "members",
+    "limits",
+    "continues",
+)
+
+
+def _apply_run(state: SessionState, run: RunState, event: ev.Event) -> None:
+    at = event.recorded_at
+    match event.payload:
+        case ev.AgentRunStarted() as started:
+            run.status, run.attempt, run.running_since = "running", started.attempt, at
+            run.recoveries += started.recovered
+            run.folders.append(started.folder)
+            run.claude_session_id = started.claude_session_id
+            run.transcript_from = started.transcript_from
+            run.outcome, run.ended_at = None, None
+            _lose_open_calls(run)
+        case ev.CliStarted() as cli:
+            run.cli = cli
+        case ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=work_s):
+            _stop(run, "suspended", work_s)
+            if tool_use_id in run.delegations:
+                run.delegations[tool_use_id].suspended = True
+        case ev.AgentRunInterrupted(work_s=work_s):
+            _stop(run, "ready", work_s)
+        case ev.AgentRunFinished(outcome=outcome, work_s=work_s):
+            _stop(run, outcome.status, work_s)
+            run.outcome, run.ended_at = outcome, at
+        case ev.AgentRunReopened(limits=limits):
+            run.status, run.outcome, run.ended_at = "ready", None, None
+            run.limits, run.took_last_turn = limits, False
+        case ev.ModelRequested() as call:
+            run.open_calls[call.call_id] = ModelCall(
+                call.call_id, call.request_hash, call.auxiliary, call.model, at
+            )
+            run.calls += 1
+            if not call.auxiliary:
+                run.last_call = call.call_id
+                run.took_last_turn = run.took_last_turn or call.last_turn
+        case ev.ModelFinished() as call:
+            ended = run.open_calls.pop(call.call_id, None)
+            if ended is not None:
+                run.answered[ended.request_hash] = run.answered.get(ended.request_hash, 0) + 1
+            run.usage += call.usage
+            run.steps += not call.auxiliary
+            if call.cost_usd is None:
+                run.unpriced = True
+            else:
+                run.cost_usd += call.cost_usd
+        case ev.ModelFailed() as call:
+            run.open_calls.pop(call.call_id, None)
+            run.usage += call.usage
+        case _:
+            _apply_tool(state, run, event)
+
+
+def _apply_tool(state: SessionState, run: RunState, event: ev.Event) -> None:
+    match event.payload:
+        case ev.ToolRequested() as call:
+            run.tools[call.tool_use_id] = ToolCall(
+                call.tool_use_id, call.tool, call.input, call.replay, event.recorded_at, event.seq
+            )
+        case ev.ToolFinished() as call:
+            state.read.update(call.sources)
+            if call.tool_use_id in run.tools:
+                run.tools[call.tool_use_id].finished = True
+                run.tools[call.tool_use_id].error = call.error
+            if call.tool_use_id in run.delegations:
+                run.delegations[call.tool_use_id].delivered = True
+        case ev.ToolDenied() as call:
+            if call.tool_use_id in run.tools:
+                run.tools[call.tool_use_id].denied = True
+        case ev.DelegationRequested() as asked:
+            run.delegations[asked.tool_use_id] = Delegation(
+                asked.tool_use_id, asked.call_id, list(asked.tasks)
+            )
+        case ev.DelegationJoined(tool_use_id=tool_use_id, into=into, tasks=tasks):
+            if into in run.delegations and tool_use_id not in run.delegations[into].joined:
+                run.delegations[into].joined.append(tool_use_id)
+                run.delegations[into].tasks.extend(tasks)
+        case ev.DelegationVoided(tool_use_id=tool_use_id):
+            if tool_use_id in run.delegations:
+                run.delegations[tool_use_id].voided = True
+        case _:
+            pass
+
+
+def _stop(run: RunState, status: AgentRunStatus, work_s: float) -> None:
+    run.status = status
+    run.work_s += work_s
+    run.running_since = None
+    run.cli = None
+    _lose_open_calls(run)
+
+
+def _lose_open_calls(run: RunState) -> None:
+    """Count calls that never ended: they were sent, and what they used is not known."""
+    for _ in run.open_calls:
+        run.usage += Usage(attempts=1, unattributed_calls=1)
+    run.open_calls.clear()
+
+
+def fold(session_id: str, journal: Iterable[ev.Event]) -> SessionState:
+    """Build a session's state from its journal."""
+    state = SessionState(id=session_id, trace_id=ev.trace_id(session_id))
+    for event in journal:
+        state.apply(event)
+    return state

@@ -1,0 +1,171 @@
+"""The journal of one session: append-only, typed, and fenced by the session's lease."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.errors import LeaseLost, NoSuchSession, StoreError, StoreUnavailable
+from harness.events import AnyPayload, Event, Payload, Span, read_payload
+from harness.records import SessionStatus
+from harness.state import SessionState, fold
+from harness.store.database import Database
+from harness.store.lease import Lease
+from harness.store.queries import queries
+
+log = logging.getLogger(__name__)
+
+_SQL = queries("journal")
+
+Listener = Callable[[Event, SessionState], None]
+
+
+class Journal:
+    """Reads and appends one session's events and keeps the fold of them.
+
+    An append that returns has been committed. While the store is away an append is tried again as long as
+    the lease lasts; its event id makes the repetition harmless.
+    """
+
+    def __init__(self, database: Database, lease: Lease, state: SessionState) -> None:
+        self.database = database
+        self.lease = lease
+        self.state = state
+        self._listeners: list[Listener] = []
+        self._order = asyncio.Lock()
+
+    @property
+    def session_id(self) -> str:
+        """The session whose journal this is."""
+        return self.state.id
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with each event after it has been committed and folded in."""
+        self._listeners.append(listener)
+
+    async def append(
+        self,
+        payload: AnyPayload,
+        *,
+        run_id: str | None = None,
+        span: Span | None = None,
+        status: SessionStatus | None = None,
+    ) -> Event:
+        """Commit one event, and with it the session's new `status` if given.
+
+        Raises:
+            LeaseLost: another process may write this session now, or the lease ended while the store was away.
+        """
+        span = span or Span(trace_id=self.state.trace_id)
+        row: dict[str, Any] = {
+            "session_id": self.session_id,
+            "id": str(uuid.uuid4()),
+            "kind": payload.kind,
+            "version": type(payload).VERSION,
+            "token": self.lease.token,
+            "agent_run_id": run_id,
+            "trace_id": span.trace_id,
+            "span_id": span.span_id,
+            "parent_span_id": span.parent_span_id,
+            "started_at": span.started_at,
+            "ended_at": span.ended_at,
+            "payload": _text(payload),
+            "status": status,
+        }
+        async with self._order:
+            stored = await self._commit(row)
+            event = Event(
+                session_id=self.session_id,
+                seq=stored["seq"],
+                id=row["id"],
+                agent_run_id=run_id,
+                span=span,
+                recorded_at=stored["recorded_at"],
+                payload=payload,
+            )
+            self.state.apply(event)
+        for listener in self._listeners:
+            listener(event, self.state)
+        return event
+
+    async def _commit(self, row: dict[str, Any]) -> dict[str, Any]:
+        pause = 0.05
+        while True:
+            if not self.lease.held:
+                raise LeaseLost(
+                    f"The lease on session {self.session_id} ended before an event could be committed; "
+                    f"go on with: harness resume {self.session_id}"
+                )
+            try:
+                stored = await self.database.one(_SQL["append_event"], row)
+                stored = stored or await self.database.one(_SQL["event_by_id"], row)
+            except StoreUnavailable as problem:
+                log.warning("journal append waits for the store: %s", problem)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+                continue
+            if stored is None:
+                self.lease.lose()
+                raise LeaseLost(
+                    f"Another process has taken over session {self.session_id}; this one stops and has "
+                    "written nothing further."
+                )
+            return stored
+
+
+def _text(payload: Payload) -> str:
+    # ASCII escapes keep NUL and lone surrogates, which the json column stores and UTF-8 cannot carry.
+    return json.dumps(payload.model_dump(mode="python", fallback=str), ensure_ascii=True, default=str)
+
+
+async def read_events(database: Database, session_id: str, after: int = 0) -> list[Event]:
+    """Read a session's events with `seq` greater than `after`, in order.
+
+    Raises:
+        StoreError: an event was written by a newer harness.
+    """
+    rows = await database.all(_SQL["events"], {"session_id": session_id, "after": after})
+    return [_event(row) for row in rows]
+
+
+async def load_state(database: Database, session_id: str) -> SessionState:
+    """Fold a session's journal.
+
+    Raises:
+        NoSuchSession: there is no journal of this id.
+    """
+    journal = await read_events(database, session_id)
+    if not journal:
+        raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
+    return fold(session_id, journal)
+
+
+def _event(row: dict[str, Any]) -> Event:
+    try:
+        payload = read_payload(row["kind"], row["version"], row["payload"])
+    except ValidationError as problem:
+        raise StoreError(
+            f"Event {row['seq']} ({row['kind']}, version {row['version']}) of session {row['session_id']} "
+            "cannot be read by this version of the harness; use the version that wrote it, or a newer one."
+        ) from problem
+    return Event(
+        session_id=str(row["session_id"]),
+        seq=row["seq"],
+        id=str(row["id"]),
+        agent_run_id=str(row["agent_run_id"]) if row["agent_run_id"] else None,
+        span=Span(
+            trace_id=row["trace_id"],
+            span_id=row["span_id"],
+            parent_span_id=row["parent_span_id"],
+            started_at=row["started_at"],
+            ended_at=row["ended_at"],
+        ),
+        recorded_at=row["recorded_at"],
+        payload=payload,
+    )

@@ -1,0 +1,196 @@
+"""The lease: who may advance a session now.
+
+Its token rises with each holder and every write proves it, so a holder that was frozen and comes back
+writes nothing. The holder also stops by itself, by its own monotonic clock, before the lease can have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.errors import LeaseHeld, NoSuchSession, StoreUnavailable
+from harness.records import Record
+from harness.store.database import Database, Json
+from harness.store.queries import queries
+
+log = logging.getLogger(__name__)
+
+_SQL = queries("lease")
+_JOURNAL = queries("journal")
+
+_MARGIN = 0.2
+"""The share of the lease's time that the holder does not use: room for clocks and slow commits."""
+
+
+class Holder(Record):
+    """The operating system's name of a process: enough to tell whether it still lives."""
+
+    host: str
+    boot_id: str
+    pid: int
+    process_started: float
+
+    @classmethod
+    def here(cls) -> Holder:
+        """Name this process."""
+        pid = os.getpid()
+        return cls(
+            host=socket.gethostname(),
+            boot_id=boot_id(),
+            pid=pid,
+            process_started=psutil.Process(pid).create_time(),
+        )
+
+    @property
+    def on_this_host(self) -> bool:
+        """Whether its process table is the one we can read."""
+        return self.host == socket.gethostname() and bool(boot_id())
+
+    @property
+    def known_dead(self) -> bool:
+        """Whether the process is certainly gone: same host, and no such process since."""
+        if not self.on_this_host:
+            return False
+        return self.boot_id != boot_id() or not process_alive(self.pid, self.process_started)
+
+
+@cache
+def boot_id() -> str:
+    """Name this boot of this machine: the kernel's boot id, or the boot time where there is none."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    if path.exists():
+        return path.read_text().strip()
+    return str(int(psutil.boot_time()))
+
+
+def process_alive(pid: int, started: float) -> bool:
+    """Tell whether the process that began at `started` (epoch seconds) still runs; a zombie does not."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+class Lease:
+    """This process's right to write one session, for as long as it keeps renewing it."""
+
+    def __init__(self, database: Database, session_id: str, token: int, ttl_s: float) -> None:
+        self.session_id = session_id
+        self.token = token
+        self.ttl_s = ttl_s
+        self.lost = asyncio.Event()
+        self.cancel_requested = asyncio.Event()
+        self._database = database
+        self._until = time.monotonic() + ttl_s * (1 - _MARGIN)
+        self._beat: asyncio.Task[None] | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this process may still write."""
+        return not self.lost.is_set() and time.monotonic() < self._until
+
+    def lose(self) -> None:
+        """Note that the lease is gone; nothing may be written any more."""
+        self.lost.set()
+
+    def start(self) -> None:
+        """Renew the lease in the background, three times in its length."""
+        self._beat = asyncio.create_task(self._renew(), name=f"lease {self.session_id}")
+
+    async def release(self) -> None:
+        """Stop renewing, and let the next process in at once."""
+        if self._beat is not None:
+            self._beat.cancel()
+            await asyncio.gather(self._beat, return_exceptions=True)
+        if self.lost.is_set():
+            return
+        self.lost.set()
+        try:
+            await self._database.run(_SQL["release_lease"], {"id": self.session_id, "token": self.token})
+        except StoreUnavailable as problem:
+            log.warning("the lease could not be released and ends by itself: %s", problem)
+
+    async def _renew(self) -> None:
+        while not self.lost.is_set():
+            await asyncio.sleep(self.ttl_s / 3 if self.held else 0.2)
+            asked = time.monotonic()
+            try:
+                row = await self._database.one(
+                    _SQL["renew_lease"], {"id": self.session_id, "token": self.token, "ttl": self.ttl_s}
+                )
+            except StoreUnavailable as problem:
+                log.warning("the lease could not be renewed yet: %s", problem)
+                if not self.held:
+                    self.lose()
+                continue
+            if row is None:
+                self.lose()
+                return
+            self._until = asked + self.ttl_s * (1 - _MARGIN)
+            if row["cancel_requested"]:
+                self.cancel_requested.set()
+
+
+async def acquire(
+    database: Database,
+    session_id: str,
+    *,
+    ttl_s: float,
+    on_wait: Callable[[Holder, float], None] | None = None,
+) -> tuple[Lease, bool]:
+    """Take a session's lease; the second value tells whether a previous holder left it behind.
+
+    A holder that is certainly dead is taken over from at once. One that cannot be judged is waited for until
+    its lease ends (`on_wait` gets the holder and the seconds left); one that is seen renewing lives.
+
+    Raises:
+        NoSuchSession: there is no session of this id.
+        LeaseHeld: the holder is alive; the message names it.
+    """
+    seen: float | None = None
+    while True:
+        row = await database.one(_JOURNAL["session"], {"id": session_id})
+        if row is None:
+            raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
+        holder = Holder(**row["holder"]) if row["holder"] else None
+        dead = holder is not None and row["leased"] and holder.known_dead
+        if not row["leased"] or dead:
+            taken = await _take(database, session_id, row, ttl_s)
+            if taken is not None:
+                return taken, holder is not None
+            continue
+        assert holder is not None, "a lease that has not ended names its holder"
+        left = float(row["lease_left"])
+        if seen is not None and left > seen:
+            raise LeaseHeld(
+                f"Session {session_id} is being advanced by process {holder.pid} on {holder.host}; "
+                f"stop it there, or cancel the session with: harness cancel {session_id}"
+            )
+        seen = left
+        if on_wait is not None:
+            on_wait(holder, left)
+        await asyncio.sleep(min(1.0, left + 0.05))
+
+
+async def _take(database: Database, session_id: str, row: dict[str, Any], ttl_s: float) -> Lease | None:
+    taken = await database.one(
+        _SQL["take_lease"],
+        {
+            "id": session_id,
+            "ttl": ttl_s,
+            "holder": Json(Holder.here().model_dump()),
+            "dead_token": row["token"] if row["leased"] else None,
+        },
+    )
+    return Lease(database, session_id, taken["token"], ttl_s) if taken else None

@@ -1,0 +1,67 @@
+-- name: append_event
+-- One statement proves the lease's token, advances the session row and appends the event.
+-- No row comes back when the token is stale or an event of this id is there already.
+with own as (
+    update session
+       set head = head + 1,
+           status = coalesce(%(status)s, status),
+           updated_at = clock_timestamp()
+     where id = %(session_id)s
+       and token = %(token)s
+       and not exists (select from event where session_id = %(session_id)s and id = %(id)s)
+    returning head, token
+)
+insert into event (session_id, seq, id, kind, version, token, agent_run_id, trace_id, span_id,
+                   parent_span_id, started_at, ended_at, payload)
+select %(session_id)s, own.head, %(id)s, %(kind)s, %(version)s, own.token, %(agent_run_id)s, %(trace_id)s,
+       %(span_id)s, %(parent_span_id)s, %(started_at)s, %(ended_at)s, %(payload)s
+  from own
+returning seq, recorded_at;
+
+-- name: event_by_id
+select seq, recorded_at from event where session_id = %(session_id)s and id = %(id)s;
+
+-- name: events
+select session_id, seq, id, kind, version, agent_run_id, trace_id, span_id, parent_span_id,
+       started_at, ended_at, recorded_at, payload
+  from event
+ where session_id = %(session_id)s and seq > %(after)s
+ order by seq;
+
+-- name: create_session
+insert into session (id, tenant, flow, question, status, token, holder, lease_until)
+values (%(id)s, %(tenant)s, %(flow)s, %(question)s, 'running', 1, %(holder)s,
+        clock_timestamp() + make_interval(secs => %(ttl)s))
+on conflict do nothing;
+
+-- name: session
+select id, tenant, flow, question, status, head, token, holder, created_at, updated_at, cancel_requested,
+       lease_until > clock_timestamp() as leased,
+       greatest(0, extract(epoch from lease_until - clock_timestamp()))::float8 as lease_left
+  from session where id = %(id)s;
+
+-- name: sessions
+select id, tenant, flow, question, status, head, created_at, updated_at,
+       lease_until > clock_timestamp() as leased
+  from session
+ where head > 0 and (%(tenant)s::text is null or tenant = %(tenant)s)
+ order by created_at desc
+ limit %(limit)s;
+
+-- name: sessions_like
+select id from session where id::text like %(prefix)s limit 2;
+
+-- name: last_session
+select id from session
+ where head > 0 and (%(tenant)s::text is null or tenant = %(tenant)s)
+ order by created_at desc limit 1;
+
+-- name: request_cancel
+update session set cancel_requested = true, updated_at = clock_timestamp() where id = %(id)s;
+
+-- name: clear_cancel
+update session set cancel_requested = false where id = %(id)s and token = %(token)s;
+
+-- name: drop_unborn_session
+-- A session whose first event was never committed: nobody has seen it.
+delete from session where id = %(id)s and head = 0;

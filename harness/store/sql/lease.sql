@@ -1,0 +1,20 @@
+-- name: take_lease
+-- Only when nobody holds it, or the caller has shown that the holder with this token is dead.
+update session
+   set token = token + 1,
+       holder = %(holder)s,
+       lease_until = clock_timestamp() + make_interval(secs => %(ttl)s)
+ where id = %(id)s
+   and (lease_until <= clock_timestamp() or token = %(dead_token)s)
+returning token;
+
+-- name: renew_lease
+update session
+   set lease_until = clock_timestamp() + make_interval(secs => %(ttl)s)
+ where id = %(id)s and token = %(token)s
+returning cancel_requested;
+
+-- name: release_lease
+update session
+   set lease_until = '-infinity', holder = null
+ where id = %(id)s and token = %(token)s;

@@ -1,0 +1,125 @@
+"""What an agent run can call: its bundle's toolsets, MCP servers and built-in tools, and the harness's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from claude_agent_sdk import SdkMcpTool
+from claude_agent_sdk.types import McpServerConfig
+
+from harness import delegation
+from harness.context import RunView
+from harness.corpus.tools import CORPUS
+from harness.errors import AgentError
+from harness.records import Replay
+from harness.settings import HttpServer, StdioServer
+from harness.tools import ToolContext, ToolProblem, Toolset
+from harness.toolserver import READ_RESULT, sdk_tool, server
+
+TOOLSETS: Mapping[str, Toolset] = {CORPUS.name: CORPUS}
+"""The built-in toolsets, by the name a bundle asks for."""
+
+_BUILTIN_REPLAY: Mapping[str, Replay] = {
+    "StructuredOutput": "read_only",
+    "Read": "read_only",
+    "Glob": "read_only",
+    "Grep": "read_only",
+    "WebSearch": "read_only",
+    "WebFetch": "read_only",
+    "TodoWrite": "idempotent",
+}
+"""What repeating a built-in tool of the CLI does; one not named here is unsafe."""
+
+
+@dataclass(frozen=True)
+class Toolbelt:
+    """The tools of one agent run. `names` are those a step's request offers at least one of."""
+
+    servers: Mapping[str, McpServerConfig]
+    builtin: tuple[str, ...]
+    allowed: tuple[str, ...]
+    replay: Mapping[str, Replay]
+
+    def replay_of(self, tool: str) -> Replay:
+        """Say what a repeated call of this tool does."""
+        return self.replay.get(tool, "unsafe")
+
+
+def toolbelt(view: RunView) -> Toolbelt:
+    """Collect what this agent run can call.
+
+    Raises:
+        AgentError: the bundle asks for a tool that nobody offers.
+    """
+    context = ToolContext(
+        session_id=view.state.id,
+        tenant=view.state.tenant,
+        agent_run_id=view.run_id,
+        database=view.session.database,
+    )
+    limit = view.settings.result_limit
+    bundle = view.bundle
+    offered = {**TOOLSETS, **{toolset.name: toolset for toolset in bundle.toolsets}}
+    wanted = dict.fromkeys((*bundle.tools, *(toolset.name for toolset in bundle.toolsets)))
+    servers: dict[str, McpServerConfig] = {}
+    builtin: list[str] = []
+    allowed: list[str] = []
+    replay: dict[str, Replay] = dict(_BUILTIN_REPLAY)
+    for name in wanted:
+        if name in offered:
+            servers[name] = server(offered[name], context, limit)
+            for tool in offered[name].tools:
+                allowed.append(offered[name].qualified(tool))
+                replay[offered[name].qualified(tool)] = tool.replay
+        elif name in view.settings.mcp_servers:
+            servers[name] = _external(view.settings.mcp_servers[name])
+            allowed.append(f"mcp__{name}")
+        elif name[:1].isupper():
+            builtin.append(name)
+            allowed.append(name)
+        else:
+            raise AgentError(
+                f"The bundle {bundle.name} asks for the tools '{name}', which nobody offers; "
+                f"use one of {', '.join(offered)}, an MCP server of the settings, or a built-in tool."
+            )
+    if servers or view.run.members:
+        own = [_delegate(view, context, limit)] if view.run.members else []
+        servers["harness"] = server(Toolset("harness", (READ_RESULT,)), context, limit, own)
+        names = ["mcp__harness__read_result"] + ([delegation.DELEGATE] if own else [])
+        allowed += names
+        replay |= dict.fromkeys(names, "read_only")
+    return Toolbelt(servers, tuple(builtin), tuple(allowed), {**replay, **bundle.replay})
+
+
+def _external(config: StdioServer | HttpServer) -> McpServerConfig:
+    if isinstance(config, StdioServer):
+        env = {name: value.get_secret_value() for name, value in config.env.items()}
+        return {"type": "stdio", "command": config.command, "args": list(config.args), "env": env}
+    headers = {name: value.get_secret_value() for name, value in config.headers.items()}
+    if config.type == "sse":
+        return {"type": "sse", "url": config.url, "headers": headers}
+    return {"type": "http", "url": config.url, "headers": headers}
+
+
+def _delegate(view: RunView, context: ToolContext, limit: int) -> SdkMcpTool[Any]:
+    async def run(_: Mapping[str, Any]) -> str:
+        waiting = next(
+            (d for d in view.run.delegations.values() if not d.delivered and not d.voided), None
+        )
+        if waiting is None:
+            raise ToolProblem("There is no delegation whose results are waiting; make a new call.")
+        return json.dumps(delegation.results(view.state, view.run, waiting), ensure_ascii=False)
+
+    members = {name: view.bundles[name] for name in view.run.members}
+    return sdk_tool(
+        "delegate",
+        delegation.DESCRIPTION,
+        delegation.input_schema(members),
+        run,
+        context,
+        limit,
+        "unsafe",
+    )

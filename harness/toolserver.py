@@ -1,0 +1,130 @@
+"""In-process tools as MCP servers for one agent run, with results kept to a size the agent can hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, cast
+
+from claude_agent_sdk import SdkMcpTool, create_sdk_mcp_server
+from claude_agent_sdk.types import McpSdkServerConfig
+from mcp.types import ToolAnnotations
+from pydantic import BaseModel, Field, ValidationError
+
+from harness.records import Replay, derived_id
+from harness.store.queries import queries
+from harness.tools import Tool, ToolContext, ToolProblem, Toolset
+
+_SQL = queries("results")
+
+Answer = Mapping[str, Any]
+
+
+class ReadResult(BaseModel):
+    """The input of `read_result`."""
+
+    reference: str = Field(description="The reference given at the end of a result that was cut.")
+    offset: int = Field(0, ge=0, description="The character to begin at.")
+    length: int = Field(8000, ge=1, le=20_000, description="How many characters to read.")
+
+
+class Part(BaseModel):
+    """A piece of a kept result."""
+
+    reference: str
+    offset: int
+    text: str
+    next_offset: int | None
+
+
+async def _read_result(context: ToolContext, given: ReadResult) -> Part:
+    row = await context.database.one(
+        _SQL["read_result"], {"session_id": context.session_id, **given.model_dump()}
+    )
+    if row is None:
+        raise ToolProblem(f"There is no kept result '{given.reference}'; use the reference as it was given.")
+    end = given.offset + len(row["part"])
+    return Part(
+        reference=given.reference,
+        offset=given.offset,
+        text=row["part"],
+        next_offset=end if end < row["length"] else None,
+    )
+
+
+READ_RESULT = Tool(
+    name="read_result",
+    description="Read on in a result that was too long to be given whole, by its reference.",
+    input=ReadResult,
+    run=_read_result,
+    replay="read_only",
+)
+
+
+def server(
+    toolset: Toolset, context: ToolContext, result_limit: int, extra: Iterable[SdkMcpTool[Any]] = ()
+) -> McpSdkServerConfig:
+    """Make a toolset the MCP server of its name."""
+    tools = [_sdk_tool(tool, context, result_limit) for tool in toolset.tools]
+    return create_sdk_mcp_server(toolset.name, tools=[*tools, *extra])
+
+
+def sdk_tool(
+    name: str,
+    description: str,
+    schema: dict[str, Any],
+    run: Callable[[Mapping[str, Any]], Awaitable[str]],
+    context: ToolContext,
+    result_limit: int,
+    replay: Replay,
+) -> SdkMcpTool[Any]:
+    """Make a function that answers in text a tool of the SDK."""
+
+    async def handler(given: dict[str, Any]) -> dict[str, Any]:
+        try:
+            text = await run(given)
+        except ToolProblem as problem:
+            return {"content": [{"type": "text", "text": str(problem)}], "is_error": True}
+        return {"content": [{"type": "text", "text": await bounded(text, context, result_limit)}]}
+
+    return SdkMcpTool(
+        name=name,
+        description=description,
+        input_schema=schema,
+        handler=handler,
+        annotations=ToolAnnotations(read_only_hint=replay == "read_only"),
+    )
+
+
+async def bounded(text: str, context: ToolContext, limit: int) -> str:
+    """Give a text whole if it is at most `limit` characters; else keep it and give its beginning."""
+    if len(text) <= limit:
+        return text
+    reference = derived_id("result", context.session_id, context.agent_run_id, text)[:13]
+    await context.database.run(
+        _SQL["keep_result"],
+        {
+            "session_id": context.session_id,
+            "reference": reference,
+            "body": text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode(),
+        },
+    )
+    return (
+        f"{text[:limit]}\n\n[Cut after {limit} of {len(text)} characters. Read on with read_result: "
+        f'{{"reference": "{reference}", "offset": {limit}}}]'
+    )
+
+
+def _sdk_tool(tool: Tool, context: ToolContext, result_limit: int) -> SdkMcpTool[Any]:
+    async def run(given: Mapping[str, Any]) -> str:
+        try:
+            value = tool.input.model_validate(given)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "input"
+            raise ToolProblem(f"{place}: {first['msg']}.") from problem
+        answer = await tool.run(context, value)
+        return answer if isinstance(answer, str) else answer.model_dump_json()
+
+    schema = cast(dict[str, Any], json.loads(json.dumps(tool.input.model_json_schema())))
+    return sdk_tool(tool.name, tool.description, schema, run, context, result_limit, tool.replay)

@@ -1,0 +1,88 @@
+"""A real Postgres for the tests: one server for each test process, one database for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from harness.store.database import Database
+from harness.store.embedded import EmbeddedServer
+from harness.store.migrate import migrate
+
+_TEMPLATE = "migrated"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty folder with a short path that every account may enter; removed afterwards."""
+    folder = _enterable_folder()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedServer]:
+    """A running server with an empty data folder of its own and all durability settings on."""
+    folder = _enterable_folder()
+    try:
+        with EmbeddedServer.acquire(folder) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: EmbeddedServer) -> str:
+    """The name of a migrated database that nobody is connected to, to clone."""
+    _execute(postgres.dsn, f"CREATE DATABASE {_TEMPLATE}")
+    asyncio.run(migrate(make_conninfo(postgres.dsn, dbname=_TEMPLATE)))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def empty_dsn(postgres: EmbeddedServer) -> Iterator[str]:
+    """The DSN of a database without any table; dropped afterwards."""
+    yield from _fresh_database(postgres, "template0")
+
+
+@pytest.fixture
+def dsn(postgres: EmbeddedServer, migrated_template: str) -> Iterator[str]:
+    """The DSN of a fresh migrated database; dropped afterwards."""
+    yield from _fresh_database(postgres, migrated_template)
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """An open Database on a fresh migrated database."""
+    async with await Database.open(dsn) as opened:
+        yield opened
+
+
+def _enterable_folder() -> Path:
+    # Postgres refuses to run as root, and pytest's own temporary folders are closed to other accounts.
+    folder = Path(tempfile.mkdtemp(prefix="harness-test-"))
+    folder.chmod(0o755)
+    return folder
+
+
+def _fresh_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    _execute(postgres.dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield make_conninfo(postgres.dsn, dbname=name)
+    finally:
+        _execute(postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _execute(dsn: str, sql: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(sql.encode())

@@ -1,0 +1,97 @@
+"""What an isolated session asks for, offers and tells the model."""
+
+from __future__ import annotations
+
+import re
+
+from tests.kit.scripted_api import Reply, in_turn, structured, text, tool_use
+from tests.kit.sdk import DELEGATE, ECHO, LOOK, SYSTEM_PROMPT, Bench
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+OUTPUT = {"type": "json_schema", "schema": SCHEMA}
+
+
+async def test_only_messages_are_requested(bench: Bench) -> None:
+    """A session and its resumption make their turns' own model calls and no other request of any kind."""
+    bench.api.script = in_turn(Reply([tool_use(ECHO, {"value": "a"})]), Reply([text("done")]))
+    run = await bench.run("Research the tides and write a long report about them.")
+    await bench.run("And now the currents.", resume=run.session)
+    assert bench.api.calls.others() == []
+    assert [call.request.turn for call in bench.api.calls.messages()] == [0, 1, 2]
+    assert not any(call.request.is_auxiliary for call in bench.api.calls.messages())
+
+
+async def test_title_is_asked_for_with_other_traffic_on(bench: Bench) -> None:
+    """Without CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC the CLI probes the base URL and asks for a title."""
+    await bench.run("Research the tides.", env={"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": ""})
+    assert [(call.method, call.path) for call in bench.api.calls.others()] == [("HEAD", "/api/hello")]
+    (title,) = bench.api.calls.where(lambda request: request.is_auxiliary)
+    assert title.request.tools == []
+    assert SYSTEM_PROMPT not in title.request.system_text
+
+
+async def test_every_call_names_its_session(bench: Bench) -> None:
+    """The header x-claude-code-session-id is the session id given, and the key is the one in the environment."""
+    bench.api.script = in_turn(Reply([tool_use(ECHO, {"value": "a"})]), Reply([text("done")]))
+    run = await bench.run()
+    assert {call.request.session for call in bench.api.calls.messages()} == {run.session}
+    assert {call.request.api_key for call in bench.api.calls.messages()} == {"sk-ant-test-dummy"}
+    assert run.result.session_id == run.session
+
+
+async def test_tools_are_exactly_those_asked_for(bench: Bench) -> None:
+    """The model is offered the built-in and MCP tools asked for, sorted, with their own schemas."""
+    await bench.run(tools=["Read", "Bash"])
+    request = bench.api.calls.messages()[0].request
+    assert request.tools == ["Bash", "Read", DELEGATE, ECHO, LOOK]
+    assert request.input_schema(ECHO)["required"] == ["value"]
+
+
+async def test_output_format_adds_one_tool(bench: Bench) -> None:
+    """With output_format the CLI offers StructuredOutput besides, with the schema as it was given."""
+    bench.api.script = in_turn(Reply([structured({"n": 1})]))
+    await bench.run(mcp_servers={}, output_format=OUTPUT)
+    (call,) = bench.api.calls.messages()
+    assert call.request.tools == ["StructuredOutput"]
+    assert call.request.answer_schema == SCHEMA
+
+
+async def test_no_tools_are_offered_when_none_are_asked_for(bench: Bench) -> None:
+    """With tools=[] and no MCP server the model is offered nothing."""
+    await bench.run(mcp_servers={})
+    assert bench.api.calls.messages()[0].request.tools == []
+
+
+async def test_system_prompt_is_the_last_of_three_blocks(bench: Bench) -> None:
+    """The CLI puts an attribution and one line of its own before the system prompt, and nothing after it."""
+    await bench.run()
+    first, second, last = [block["text"] for block in bench.api.calls.messages()[0].request.body["system"]]
+    assert first.startswith("x-anthropic-billing-header:")
+    assert second == "You are a Claude agent, built on Anthropic's Claude Agent SDK."
+    assert last == SYSTEM_PROMPT
+
+
+async def test_reminders_come_before_the_prompt(bench: Bench) -> None:
+    """The first user message holds four reminders (place, model, token count, date), then the prompt."""
+    await bench.run("What is it?")
+    (message,) = bench.api.calls.messages()[0].request.messages
+    *reminders, prompt = [block["text"] for block in message["content"]]
+    told = [re.sub(r"\s+", " ", reminder.removeprefix("<system-reminder>")).strip() for reminder in reminders]
+    openings = ["# Environment", "You are powered by", "<total_tokens>", "Today's date is"]
+    assert [reminder.startswith(opening) for reminder, opening in zip(told, openings, strict=True)] == [
+        True
+    ] * 4
+    assert str(bench.home / "work") in told[0]
+    assert prompt == "What is it?"
+
+
+async def test_token_count_is_appended_to_tool_results(bench: Bench) -> None:
+    """A tool's result reaches the model with a reminder of the tokens left inside it, unless just resumed."""
+    bench.api.script = in_turn(Reply([tool_use(ECHO, {"value": "a"})]), Reply([text("done")]))
+    await bench.run()
+    (result,) = bench.api.calls.messages()[1].request.messages[-1]["content"]
+    said, reminder = [part["text"] for part in result["content"]]
+    assert said == "echo: a\n"
+    assert re.fullmatch(
+        r"<system-reminder>\n<total_tokens>\d+ tokens left</total_tokens>\n</system-reminder>", reminder
+    )
