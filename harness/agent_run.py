@@ -12,7 +12,7 @@ from typing import Any, Literal
 import psutil
 
 from harness import events as ev
-from harness.attempt import AttemptFolder, make, sweep
+from harness.attempt import AttemptFolder, environment, make, sweep, write_launcher
 from harness.bundles.validate import validate_output
 from harness.claude import Conversation, Ending, converse
 from harness.context import RunView, SessionContext
@@ -33,6 +33,7 @@ from harness.resume import (
     has_call_and_marker,
     resume_point,
 )
+from harness.resume import view as show
 from harness.settings import dropped_from_child
 from harness.store.lease import Holder, process_alive
 from harness.store.transcripts import Entry, TranscriptStore, read_transcript
@@ -95,7 +96,9 @@ class AgentRun:
                 await self._answered(output, output)
                 return None
             case Sleep(tool_use_id=tool_use_id):
-                await self._view.record(ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=0), span=self._span())
+                await self._view.record(
+                    ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=0), span=self._span()
+                )
                 return None
             case _:
                 return await self._process(point, transcript)
@@ -107,7 +110,7 @@ class AgentRun:
         claude_session_id = run.claude_session_id or ""
         if isinstance(point, StartFresh):
             claude_session_id = self._continued() or derived_id(run.id, "claude session", number)
-        folder = make(view.settings.home, view.state.id, run.id, number, dropped_from_child())
+        folder = make(view.settings.home, view.state.id, run.id, number)
         await view.record(
             ev.AgentRunStarted(
                 attempt=number,
@@ -124,6 +127,10 @@ class AgentRun:
         if isinstance(point, Refire) and point.add:
             key = {"project_key": view.state.id, "session_id": claude_session_id}
             await store.append(key, list(point.add))  # type: ignore[arg-type]
+            transcript = [*transcript, *point.add]
+        if self._resumes(point):
+            earlier = transcript or await read_transcript(self._session.database, view.state.id, claude_session_id)
+            store.show_instead(claude_session_id, [dict(entry) for entry in show(earlier)])
         self._began = time.monotonic()
         try:
             ending = await self._converse(point, claude_session_id, folder, store)
@@ -149,10 +156,12 @@ class AgentRun:
         )
         gateway = self._session.gateway
         token = gateway.open_door(door) if gateway else None
+        told = environment(folder, (gateway.base_url, token) if gateway and token else None)
+        write_launcher(folder, [n for n in dropped_from_child(gateway is None) if n not in told])
         steps = view.run.limits.max_steps
         talk = Conversation(
             claude_session_id=claude_session_id,
-            resume=not isinstance(point, StartFresh) or bool(self._continued()),
+            resume=self._resumes(point),
             prompt=self._prompt(point),
             system_prompt=self._system_prompt(),
             model=self._session.model or view.settings.models.named(bundle.model),
@@ -165,7 +174,7 @@ class AgentRun:
             hooks=self._hooks(belt),
             folder=folder,
             max_turns=None if steps is None else max(1, steps - view.run.steps) + 1,
-            gateway=(gateway.base_url, token) if gateway and token else None,
+            environment=told,
         )
         try:
             async with asyncio.timeout(time_left_s(view.run)):
@@ -192,6 +201,8 @@ class AgentRun:
                 await self._needs_help("steps", None)
             case "budget":
                 await self._needs_help("time" if ending.problem == "time" else "cost", None)
+            case "bad_output":
+                await self._finish(Outcome(status="failed", problem=ending.problem))
             case "mirror_error":
                 await self._interrupted("the transcript could not be stored")
                 raise MustSuspend(ending.problem or "The transcript could not be stored.")
@@ -260,7 +271,9 @@ class AgentRun:
         log.debug("agent run %s of session %s: %s", run.id, session, outcome.status)
 
     async def _interrupted(self, reason: str) -> None:
-        await self._view.record(ev.AgentRunInterrupted(reason=reason, work_s=self._worked()), span=self._span())
+        await self._view.record(
+            ev.AgentRunInterrupted(reason=reason, work_s=self._worked()), span=self._span()
+        )
 
     def _worked(self) -> float:
         worked = time.monotonic() - self._began if self._began else 0.0
@@ -277,6 +290,9 @@ class AgentRun:
             started_at=run.created_at,
             ended_at=ev.now() if ended else None,
         )
+
+    def _resumes(self, point: ResumePoint) -> bool:
+        return not isinstance(point, StartFresh) or self._continued() is not None
 
     def _continued(self) -> str | None:
         """The Claude session of the agent run this one goes on in."""

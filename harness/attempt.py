@@ -11,6 +11,9 @@ from pathlib import Path
 
 import claude_agent_sdk
 
+CLI_RETRIES = "1"
+"""The gateway retries; the CLI does little more, so that one that outlives its parent is soon gone."""
+
 
 @dataclass(frozen=True)
 class AttemptFolder:
@@ -40,13 +43,38 @@ class AttemptFolder:
         return self.root / "pid"
 
 
-def make(home: Path, session_id: str, run_id: str, attempt: int, dropped: Iterable[str]) -> AttemptFolder:
-    """Make the folders of an attempt; the launcher keeps `dropped` variables from the CLI."""
+def make(home: Path, session_id: str, run_id: str, attempt: int) -> AttemptFolder:
+    """Make the folders of an attempt."""
     session = home / "sessions" / session_id
     folder = AttemptFolder(session / f"{run_id}-{attempt}", session / "workspace")
     for path in (folder.config, folder.temporary, folder.workspace):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # The SDK hands its own whole environment to the CLI; this is where what must not be seen is dropped.
+    return folder
+
+
+def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[str, str]:
+    """What the CLI is told. Behind the gateway (base URL, token) it knows nothing else of the outside."""
+    told = {
+        "TMPDIR": str(folder.temporary),
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS": "1",
+        "CLAUDE_CODE_MAX_RETRIES": CLI_RETRIES,
+    }
+    if gateway is not None:
+        base_url, token = gateway
+        told |= {
+            "ANTHROPIC_BASE_URL": base_url,
+            "ANTHROPIC_API_KEY": token,
+            "CLAUDE_CONFIG_DIR": str(folder.config),
+        }
+    return told
+
+
+def write_launcher(folder: AttemptFolder, dropped: Iterable[str]) -> None:
+    """Write the script that starts the CLI without the `dropped` variables.
+
+    The SDK hands its own whole environment to the CLI, so this is where what must not be seen is taken out.
+    """
     unset = " ".join(f"-u {shlex.quote(name)}" for name in dropped)
     folder.launcher.write_text(
         "#!/bin/sh\n"
@@ -54,7 +82,6 @@ def make(home: Path, session_id: str, run_id: str, attempt: int, dropped: Iterab
         f'exec env {unset} {shlex.quote(str(bundled_cli()))} "$@"\n'
     )
     folder.launcher.chmod(0o700)
-    return folder
 
 
 def sweep(folder: Path, claude_session_id: str | None) -> None:

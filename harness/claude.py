@@ -22,9 +22,6 @@ from claude_agent_sdk.types import EffortLevel, HookEvent, McpServerConfig
 
 from harness.attempt import AttemptFolder
 
-CLI_RETRIES = "1"
-"""The gateway retries; the CLI does little more, so that one that outlives its parent is soon gone."""
-
 FIRST_MESSAGE_S = 60.0
 """A CLI that says nothing at all for this long has not started."""
 
@@ -48,11 +45,12 @@ class Conversation:
     folder: AttemptFolder
     max_turns: int | None
     max_budget_usd: float | None = None
-    gateway: tuple[str, str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-EndingKind = Literal["answered", "deferred", "max_turns", "budget", "api_error", "mirror_error", "died"]
+EndingKind = Literal[
+    "answered", "deferred", "max_turns", "budget", "bad_output", "api_error", "mirror_error", "died"
+]
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,9 @@ async def _listen(client: ClaudeSDKClient, errors: list[str]) -> Ending:
         async for message in messages:
             patience.reschedule(None)
             if isinstance(message, MirrorErrorMessage):
-                return Ending("mirror_error", problem="The transcript could not be stored; the run was stopped.")
+                return Ending(
+                    "mirror_error", problem="The transcript could not be stored; the run was stopped."
+                )
             if isinstance(message, ResultMessage):
                 return _ending(message)
     said = errors[-1].strip()[:300] if errors else "it ended without a result"
@@ -112,6 +112,8 @@ def _ending(result: ResultMessage) -> Ending:
         return Ending("max_turns", problem="The limit of steps is spent.")
     if result.subtype == "error_max_budget_usd":
         return Ending("budget", problem="The budget is spent.")
+    if result.subtype == "error_max_structured_output_retries":
+        return Ending("bad_output", problem="The agent's typed output was wrong again and again.")
     if result.is_error:
         problem = result.result or "; ".join(result.errors or ()) or f"The run ended as {result.subtype}."
         return Ending("api_error", api_status=result.api_error_status, problem=problem)
@@ -119,20 +121,6 @@ def _ending(result: ResultMessage) -> Ending:
 
 
 def _options(talk: Conversation, errors: list[str]) -> ClaudeAgentOptions:
-    environment = {
-        **talk.environment,
-        "TMPDIR": str(talk.folder.temporary),
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        "CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS": "1",
-        "CLAUDE_CODE_MAX_RETRIES": CLI_RETRIES,
-    }
-    if talk.gateway is not None:
-        base_url, token = talk.gateway
-        environment |= {
-            "ANTHROPIC_BASE_URL": base_url,
-            "ANTHROPIC_API_KEY": token,
-            "CLAUDE_CONFIG_DIR": str(talk.folder.config),
-        }
     schema = talk.output_schema
     return ClaudeAgentOptions(
         session_id=None if talk.resume else talk.claude_session_id,
@@ -156,7 +144,7 @@ def _options(talk: Conversation, errors: list[str]) -> ClaudeAgentOptions:
         max_budget_usd=talk.max_budget_usd,
         cli_path=talk.folder.launcher,
         cwd=talk.folder.workspace,
-        env=environment,
+        env=dict(talk.environment),
         stderr=errors.append,
     )
 

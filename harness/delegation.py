@@ -28,8 +28,9 @@ def input_schema(members: Mapping[str, Bundle]) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     variants = []
     for name, bundle in members.items():
-        schema = bundle.input.model_json_schema()
-        definitions |= schema.pop("$defs", {})
+        # Two bundles may each define a Citation of their own, so each one's definitions get its name.
+        schema = bundle.input.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+        definitions |= {f"{name}.{key}": value for key, value in schema.pop("$defs", {}).items()}
         variants.append(
             {
                 "type": "object",

@@ -67,7 +67,9 @@ class Engine:
                 continue
             for run_id in decision.ready:
                 if run_id not in self._active and len(self._active) < session.max_concurrent:
-                    self._active[run_id] = asyncio.create_task(AgentRun(session, run_id).advance(), name=run_id)
+                    self._active[run_id] = asyncio.create_task(
+                        AgentRun(session, run_id).advance(), name=run_id
+                    )
             if not self._active:
                 raise MustSuspend("Nothing of this session can run; look at it with: harness show.")
             await asyncio.wait({watch, *self._active.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -168,7 +170,9 @@ class Engine:
 
     def _root_span(self) -> ev.Span:
         session = self._session.state
-        return ev.Span(trace_id=session.trace_id, span_id=ev.span_id(session.id, "session", ""), ended_at=ev.now())
+        return ev.Span(
+            trace_id=session.trace_id, span_id=ev.span_id(session.id, "session", ""), ended_at=ev.now()
+        )
 
 
 async def _first(lease: Lease) -> None:

@@ -196,7 +196,7 @@ class ToolRequested(Payload):
 
 
 class ToolFinished(Payload):
-    """A tool call's end. `result_hash` names what the agent was given; `sources` are documents it has read."""
+    """A tool call's end. `result_hash` names what the agent was given; `sources` are what it read by it."""
 
     kind: Literal["tool.finished"] = "tool.finished"
     tool_use_id: str
@@ -278,13 +278,18 @@ def read_payload(kind: str, version: int, payload: Mapping[str, Any]) -> AnyPayl
     """Validate a stored payload, lifting an older version step by step.
 
     Raises:
-        pydantic.ValidationError: the payload does not fit its kind, or was written by a newer harness.
+        ValueError: the payload does not fit its kind (pydantic's ValidationError), or its version is not one
+            that this harness can lift: it was written by a newer one.
     """
     lifted = dict(payload)
     while (kind, version) in UPCASTERS:
         lifted = UPCASTERS[kind, version](lifted)
         version += 1
-    return _ADAPTER.validate_python(lifted, strict=False)
+    read = _ADAPTER.validate_python(lifted, strict=False)
+    known = type(read).VERSION
+    if (read.kind, known) != (kind, version):
+        raise ValueError(f"{kind} of version {version} is not version {known} of {read.kind}")
+    return read
 
 
 class Span(Record):

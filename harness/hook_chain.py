@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,11 +25,8 @@ from harness.settings import Settings
 
 log = logging.getLogger(__name__)
 
-DEADLINE_S = 60.0
-"""How long one hook may take. A guarding hook that takes longer is a denial."""
-
-SDK_TIMEOUT_S = 3600.0
-"""What the SDK is told: never reached, because our own deadlines end first."""
+SDK_TIMEOUT_S = 900.0
+"""What the SDK is told: the last resort, should even our own deadlines fail."""
 
 
 def load_hooks(project: Path | None, settings: Settings) -> tuple[Hook, ...]:
@@ -46,7 +44,8 @@ def load_hooks(project: Path | None, settings: Settings) -> tuple[Hook, ...]:
     named = {*settings.hooks.disabled, *settings.hooks.order, *settings.hooks.options}
     if unknown := sorted(named - found.keys()):
         raise BadSettings(
-            f"The settings name a hook '{unknown[0]}' that does not exist; there are {', '.join(sorted(found))}."
+            f"The settings name a hook '{unknown[0]}' that does not exist; "
+            f"there are {', '.join(sorted(found))}."
         )
     first = {name: place for place, name in enumerate(settings.hooks.order)}
     kept = [(name, hook) for name, hook in found.items() if name not in settings.hooks.disabled]
@@ -62,12 +61,11 @@ class HookChain:
         hooks: Sequence[Hook],
         run: Run,
         replay_of: Callable[[str], Replay],
-        deadline_s: float = DEADLINE_S,
     ) -> None:
         self._hooks = hooks
         self._run = run
         self._replay_of = replay_of
-        self._deadline_s = deadline_s
+        self._deadline_s = run.settings.hooks.deadline_s
 
     def matchers(self) -> dict[HookEvent, list[HookMatcher]]:
         """Give what the SDK is told: one callback per event, blocking should it ever fail."""
@@ -92,7 +90,7 @@ class HookChain:
         for hook in self._hooks:
             if hook.before_tool is None:
                 continue
-            decision = await self._guarded(hook, hook.before_tool(call, self._run))
+            decision = await self._guarded(hook, partial(_decided, hook.before_tool, call, self._run))
             match decision:
                 case None:
                     continue
@@ -117,24 +115,39 @@ class HookChain:
         )
         for hook in self._hooks:
             if hook.after_tool is not None:
-                await self._guarded(hook, hook.after_tool(call, self._run))
+                await self._guarded(hook, partial(hook.after_tool, call, self._run))
         return {}
 
     async def _note_denial(self, hook: Hook, call: BeforeTool, reason: str) -> None:
         noted = ToolDenied(tool_use_id=call.tool_use_id, tool=call.tool, hook=hook.name, reason=reason)
-        await self._guarded(_NOTING, self._run.record(noted))
+        await self._guarded(_NOTING, partial(self._run.record, noted))
 
-    async def _guarded(self, hook: Hook, work: Awaitable[Any]) -> Decision | None:
+    async def _guarded(self, hook: Hook, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Do a hook's work within its time; a failure is a denial, or nothing if the hook only watches."""
         try:
             async with asyncio.timeout(self._deadline_s):
-                decision = await work
-                return decision if isinstance(decision, Allow | Deny | Defer) else None
+                return await work()
         except BaseException as problem:  # noqa: BLE001  (a raising hook would let the tool run)
             said = "did not answer in time" if isinstance(problem, TimeoutError) else repr(problem)
             log.warning("hook %s failed: %s", hook.name, said)
-            if hook.on_failure == "ignore" and isinstance(problem, Exception):
+            if hook.on_failure == "ignore" and not _being_stopped():
                 return None
             return Deny(f"The hook '{hook.name}' failed ({said}), so the tool was not run.")
+
+
+async def _decided(
+    ask: Callable[[BeforeTool, Run], Awaitable[Decision | None]], call: BeforeTool, run: Run
+) -> Decision | None:
+    answer = await ask(call, run)
+    if answer is None or isinstance(answer, Allow | Deny | Defer):
+        return answer
+    raise TypeError(f"it answered {answer!r:.100}, which is neither None, Allow, Deny nor Defer")
+
+
+def _being_stopped() -> bool:
+    """Whether the call into the hooks itself was cancelled: then no hook may be passed over."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 _NOTING = Hook(name="denial", order=0, on_failure="ignore")

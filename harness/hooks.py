@@ -39,7 +39,7 @@ class BeforeTool:
 
 @dataclass(frozen=True)
 class AfterTool:
-    """A tool call that has ended: `error` is the failure's text, `result` what the agent is given otherwise."""
+    """A tool call that has ended: `error` is the failure's text, `result` what the agent is given."""
 
     tool_use_id: str
     tool: str

@@ -1,10 +1,10 @@
 """The harness as a library: `Harness` opens what sessions need, `Session` is one of them at work.
 
-    async with Harness(project=Path(".")) as harness:
-        session = await harness.start("How does ...?", sources=["docs"], upstream="offline")
-        async for progress in session:
-            print(progress)
-        print((await session.result()).report)
+async with Harness(project=Path(".")) as harness:
+    session = await harness.start("How does ...?", sources=["docs"], upstream="offline")
+    async for progress in session:
+        print(progress)
+    print((await session.result()).report)
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ class Harness:
         if not question.strip():
             raise BadInput("The question is empty; say what you want to know.")
         if budget_usd is not None and budget_usd <= 0:
-            raise BadInput("The budget must be more than zero US dollars; leave it out for the settings' one.")
+            raise BadInput(
+                "The budget must be more than zero US dollars; leave it out for the settings' one."
+            )
         chosen = flow_named(flow) if isinstance(flow, str) else flow
         check_flow(chosen, self.bundles)
         used = {name: self.bundles[name] for name in bundles_of(chosen)}
@@ -191,9 +193,7 @@ class Harness:
                     sources=count,
                     project=str(self.project),
                 ),
-                span=ev.Span(
-                    trace_id=ev.trace_id(session_id), span_id=ev.span_id(session_id, "session", "")
-                ),
+                span=ev.Span(trace_id=ev.trace_id(session_id), span_id=ev.span_id(session_id, "session", "")),
             )
         except BaseException:
             await database.run(_SQL["drop_unborn_session"], {"id": session_id})
@@ -218,7 +218,9 @@ class Harness:
         database = await self.database()
         state = await self.state(session_id)
         if state.finished and state.status in ("done", "cancelled"):
-            return Session(self, Journal(database, _ended(database, session_id), state), None, 1, "session.resumed")
+            return Session(
+                self, Journal(database, _ended(database, session_id), state), None, 1, "session.resumed"
+            )
         return await self._take_up(session_id, budget_usd, None, max_concurrent, on_wait)
 
     async def ask(self, session_id: str, question: str, **options: Any) -> Session:
@@ -286,7 +288,11 @@ class Harness:
             here = Holder.here()
             limits = state.limits.model_copy(update={"max_cost_usd": budget_usd}) if budget_usd else None
             await database.run(_SQL["clear_cancel"], {"id": session_id, "token": lease.token})
-            again = [run for run in state.runs.values() if run.parent_id is None and run.status in ("needs_help", "failed")]
+            again = [
+                run
+                for run in state.runs.values()
+                if run.parent_id is None and run.status in ("needs_help", "failed")
+            ]
             await journal.append(
                 ev.SessionResumed(token=lease.token, host=here.host, pid=here.pid, limits=limits),
                 status="running",
@@ -305,9 +311,13 @@ class Harness:
     def _check_resumable(self, state: SessionState, budget_usd: float | None) -> None:
         created = state.created
         if created is None:
-            raise NotResumable(f"Session {state.id} was never begun; ask the question again with: harness run")
+            raise NotResumable(
+                f"Session {state.id} was never begun; ask the question again with: harness run"
+            )
         if created.upstream == "live" and self.settings.upstream.api_key is None:
-            raise BadInput("There is no key for the model service; set ANTHROPIC_API_KEY to resume this session.")
+            raise BadInput(
+                "There is no key for the model service; set ANTHROPIC_API_KEY to resume this session."
+            )
         missing = sorted(created.bundles.keys() - self.bundles.keys())
         if missing:
             raise NotResumable(

@@ -66,19 +66,24 @@ class _Call:
     entry: Entry
 
 
-def resume_point(run: RunState, transcript: Sequence[Entry]) -> ResumePoint:
+def resume_point(run: RunState, transcript: Sequence[Entry], *, typed: bool = False) -> ResumePoint:
     """Decide how an agent run that has not ended goes on.
 
     `transcript` is what is stored of its Claude session; entries whose ancestors are missing are left out.
+    `typed` says that the run answers with StructuredOutput, so that prose is not its outcome.
     """
     earlier = len(whole(transcript[: run.transcript_from]))
     entries = whole(transcript)
     own = entries[earlier:]
     if run.claude_session_id is None or not any(entry.get("type") == "assistant" for entry in own):
         return StartFresh()
+    settled = _settled(own, typed)
+    if settled is not None:
+        # A reopened run ended once already: that ending is not its outcome, it is to go on from there.
+        return Prompt() if run.reopened else settled
     open_calls = _open_calls(own)
     if not open_calls:
-        return _between_calls(own)
+        return Prompt()
     tail = next(entry for entry in reversed(entries) if entry.get("uuid"))
     sleeping = _delegation_in(run, open_calls)
     if sleeping is not None and not run.delegations[sleeping].suspended:
@@ -106,6 +111,15 @@ def whole(transcript: Iterable[Entry]) -> list[Entry]:
     return entries
 
 
+def view(transcript: Iterable[Entry]) -> list[Entry]:
+    """The transcript as a CLI should load it: without holes, and without notes of where a process once ended.
+
+    A `last-prompt` entry names the leaf at a clean exit. After a later exit that wrote none it is stale, and
+    the CLI would go on from there: the newest call and its marker would be lost.
+    """
+    return [entry for entry in whole(transcript) if entry.get("type") != "last-prompt"]
+
+
 def has_call_and_marker(transcript: Sequence[Entry], tool_use_id: str) -> bool:
     """Whether a stored transcript proves that this call was made and deferred."""
     entries = whole(transcript)
@@ -114,8 +128,8 @@ def has_call_and_marker(transcript: Sequence[Entry], tool_use_id: str) -> bool:
 
 
 def has_call(transcript: Sequence[Entry], tool_use_id: str) -> bool:
-    """Whether a stored transcript holds this call."""
-    return any(call.tool_use_id == tool_use_id for call in _calls(whole(transcript)))
+    """Whether a stored transcript holds this call, still without a result."""
+    return any(call.tool_use_id == tool_use_id for call in _open_calls(whole(transcript)))
 
 
 def _blocks(entry: Entry) -> list[dict[str, Any]]:
@@ -133,59 +147,67 @@ def _calls(entries: Iterable[Entry]) -> list[_Call]:
     ]
 
 
-def _open_calls(entries: Sequence[Entry]) -> list[_Call]:
-    """The calls without a result. A later prompt closes them: the CLI has answered for them by then."""
-    answered = {
-        block["tool_use_id"]
+def _results(entries: Iterable[Entry]) -> dict[str, bool]:
+    """The calls that have a result, and whether it is one that can be used."""
+    return {
+        block["tool_use_id"]: not block.get("is_error")
         for entry in entries
         if entry.get("type") == "user"
         for block in _blocks(entry)
         if block.get("type") == "tool_result"
     }
-    last_message = next(
-        (e["message"].get("id") for e in reversed(entries) if e.get("type") == "assistant"), None
-    )
+
+
+def _is_prompt(entry: Entry) -> bool:
+    """Whether an entry is the user's own word: neither results nor a remark of the CLI's."""
+    if entry.get("type") != "user" or entry.get("isMeta"):
+        return False
+    blocks = _blocks(entry)
+    return not blocks or any(block.get("type") != "tool_result" for block in blocks)
+
+
+def _since_prompt(entries: Sequence[Entry]) -> Sequence[Entry]:
+    last = max((n for n, entry in enumerate(entries) if _is_prompt(entry)), default=-1)
+    return entries[last + 1 :]
+
+
+def _open_calls(entries: Sequence[Entry]) -> list[_Call]:
+    """The last message's calls without a result. A later prompt closes them: the CLI answers for them."""
+    recent = _since_prompt(entries)
+    answered = _results(recent)
+    last_message = next((_message_id(e) for e in reversed(recent) if e.get("type") == "assistant"), None)
     return [
         call
-        for call in _calls(entries)
-        if call.tool_use_id not in answered and call.entry["message"].get("id") == last_message
+        for call in _calls(recent)
+        if call.tool_use_id not in answered and _message_id(call.entry) == last_message
     ]
 
 
-def _between_calls(entries: Sequence[Entry]) -> ResumePoint:
-    """No call is open: the work may be finished, else the next thing is a model call."""
-    structured = None
-    text: list[str] = []
-    for entry in entries:
-        if entry.get("type") == "user" and not _only_results(entry):
-            structured, text = None, []
-        if entry.get("type") != "assistant":
-            continue
-        for block in _blocks(entry):
-            if block.get("type") == "tool_use" and block["name"] == STRUCTURED_OUTPUT:
-                structured = block.get("input")
-    last = [e for e in entries if e.get("type") in ("user", "assistant")][-1]
-    if structured is not None and _answers_structured(last):
-        return Settled(structured)
-    if last.get("type") == "assistant" and last["message"].get("stop_reason") == "end_turn":
-        message_id = last["message"].get("id")
-        for entry in entries:
-            if entry.get("type") == "assistant" and entry["message"].get("id") == message_id:
-                text += [block["text"] for block in _blocks(entry) if block.get("type") == "text"]
-        return Settled("\n".join(text)) if text else Prompt()
-    return Prompt()
+def _message_id(entry: Entry) -> object:
+    return entry["message"].get("id")
 
 
-def _only_results(entry: Entry) -> bool:
-    blocks = _blocks(entry)
-    return bool(blocks) and all(block.get("type") == "tool_result" for block in blocks)
-
-
-def _answers_structured(entry: Entry) -> bool:
-    """Whether this entry is the accepting result of a StructuredOutput call, or what followed it."""
-    if entry.get("type") == "assistant":
-        return entry["message"].get("stop_reason") == "end_turn"
-    return _only_results(entry) and not any(block.get("is_error") for block in _blocks(entry))
+def _settled(entries: Sequence[Entry], typed: bool) -> Settled | None:
+    """The outcome that the last message gave, if it gave one."""
+    recent = _since_prompt(entries)
+    calls, results = _calls(recent), _results(recent)
+    for call in calls:
+        is_newest = _message_id(call.entry) == _message_id(calls[-1].entry)
+        # Without a result yet it counts too: run again, the call would no longer end the CLI's turn.
+        if call.name == STRUCTURED_OUTPUT and is_newest and results.get(call.tool_use_id, True):
+            return Settled(call.input)
+    last = next(e for e in reversed(entries) if e.get("type") in ("user", "assistant"))
+    if typed or last.get("type") != "assistant" or last["message"].get("stop_reason") != "end_turn":
+        return None
+    texts = [
+        block["text"]
+        for entry in recent
+        if entry.get("type") == "assistant" and _message_id(entry) == _message_id(last)
+        for block in _blocks(entry)
+        if block.get("type") == "text"
+    ]
+    # Of several texts the CLI reports the last one as its result, and so does a resume.
+    return Settled(texts[-1]) if texts else None
 
 
 def _delegation_in(run: RunState, open_calls: Sequence[_Call]) -> str | None:
@@ -250,8 +272,12 @@ def _marker(call: _Call, parent: Entry) -> dict[str, Any]:
 def _cut_off(run: RunState, call: _Call) -> dict[str, Any]:
     """An error result for a call that was cut off and is not the one to continue at."""
     known = run.tools.get(call.tool_use_id)
-    if known is None:
+    if any(call.tool_use_id in delegation.joined for delegation in run.delegations.values()):
+        word = "These tasks have been joined to your first `delegate` call of this turn. Do not repeat them."
+    elif known is None:
         word = "This call was interrupted before it ran. Make it again if you still need it."
+    elif known.replay == "unsafe" and known.finished:
+        word = "This call has run to its end, and its result was lost. Do not repeat it."
     elif known.replay == "unsafe":
         word = (
             "This call was interrupted and whether it took effect is unknown. Do not repeat it blindly: "

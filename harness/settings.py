@@ -46,6 +46,9 @@ CHILD_ENVIRONMENT = frozenset(
 """What an agent's CLI may inherit, beside every LC_*. No proxies: the CLI talks to the gateway on loopback
 only, a proxy would take that traffic away, and its URL may hold a password."""
 
+OWN_PREFIXES = ("HARNESS_", "LANGFUSE_", "PG")
+"""How the variables begin that concern the harness and its store alone."""
+
 _SERVER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _TRANSPORT_TAG = re.compile(r"^(mcp_servers\.[^.]+)\.(?:stdio|http)\b")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -170,6 +173,9 @@ class Hooks(Record):
     options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Options for each hook, by its name."
     )
+    deadline_s: float = Field(
+        60.0, gt=0, description="Seconds a hook may take. A guarding hook that takes longer stops the tool."
+    )
 
 
 class Langfuse(Record):
@@ -248,9 +254,15 @@ def from_environment(
     return settings
 
 
-def dropped_from_child(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Name every variable of the environment that an agent's process must not inherit, sorted."""
+def dropped_from_child(direct: bool = False, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Name every variable of the environment that an agent's process must not inherit, sorted.
+
+    A `direct` agent calls the model with the person's own login, whose variables it keeps; the harness's own
+    secrets it does not get either.
+    """
     names = os.environ if environ is None else environ
+    if direct:
+        return tuple(sorted(name for name in names if name.startswith(OWN_PREFIXES)))
     return tuple(
         sorted(name for name in names if name not in CHILD_ENVIRONMENT and not name.startswith("LC_"))
     )

@@ -17,7 +17,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from harness.content import SETTINGS_FILE
-from harness.settings import CHILD_ENVIRONMENT, ENVIRONMENT, SECRETS, HttpServer, Settings, StdioServer
+from harness.settings import (
+    CHILD_ENVIRONMENT,
+    ENVIRONMENT,
+    OWN_PREFIXES,
+    SECRETS,
+    HttpServer,
+    Settings,
+    StdioServer,
+)
 
 _INTRO = f"""\
 # Settings
@@ -137,9 +145,11 @@ def _toml(field: FieldInfo) -> str:
 
 def _inherited() -> str:
     names = ", ".join(f"`{name}`" for name in sorted(CHILD_ENVIRONMENT))
+    own = ", ".join(f"`{prefix}*`" for prefix in OWN_PREFIXES)
     return (
         f"Only {names} and every `LC_*`. Whatever else is in your environment, keys above all, is withheld\n"
-        "from agents and their tools; give an MCP server what it needs in its `env`.\n"
+        "from agents and their tools; give an MCP server what it needs in its `env`.\n\n"
+        f"With `--direct` an agent needs your own login and keeps your environment, except {own}.\n"
     )
 
 

@@ -76,21 +76,29 @@ class RunState:
     recoveries: int = 0
     steps: int = 0
     calls: int = 0
-    usage: Usage = field(default_factory=Usage)
+    settled: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     unpriced: bool = False
     work_s: float = 0.0
     running_since: datetime | None = None
     ended_at: datetime | None = None
     open_calls: dict[str, ModelCall] = field(default_factory=dict)
+    lost_calls: list[ModelCall] = field(default_factory=list)
     answered: dict[str, int] = field(default_factory=dict)
     last_call: str | None = None
     took_last_turn: bool = False
+    reopened: bool = False
     tools: dict[str, ToolCall] = field(default_factory=dict)
     delegations: dict[str, Delegation] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     cli: ev.CliStarted | None = None
     outcome: Outcome | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the run used. A call that never ended was sent, and what it used is not known."""
+        lost = len(self.lost_calls)
+        return self.settled + Usage(attempts=lost, unattributed_calls=lost)
 
     @property
     def attempts(self) -> int:
@@ -226,7 +234,7 @@ def _apply_run(state: SessionState, run: RunState, event: ev.Event) -> None:
             run.outcome, run.ended_at = outcome, at
         case ev.AgentRunReopened(limits=limits):
             run.status, run.outcome, run.ended_at = "ready", None, None
-            run.limits, run.took_last_turn = limits, False
+            run.limits, run.took_last_turn, run.reopened = limits, False, True
         case ev.ModelRequested() as call:
             run.open_calls[call.call_id] = ModelCall(
                 call.call_id, call.request_hash, call.auxiliary, call.model, at
@@ -234,20 +242,21 @@ def _apply_run(state: SessionState, run: RunState, event: ev.Event) -> None:
             run.calls += 1
             if not call.auxiliary:
                 run.last_call = call.call_id
-                run.took_last_turn = run.took_last_turn or call.last_turn
+                run.took_last_turn = call.last_turn
         case ev.ModelFinished() as call:
-            ended = run.open_calls.pop(call.call_id, None)
+            ended = _end_call(run, call.call_id)
             if ended is not None:
                 run.answered[ended.request_hash] = run.answered.get(ended.request_hash, 0) + 1
-            run.usage += call.usage
+            run.settled += call.usage
             run.steps += not call.auxiliary
+            run.reopened = run.reopened and call.auxiliary
             if call.cost_usd is None:
                 run.unpriced = True
             else:
                 run.cost_usd += call.cost_usd
         case ev.ModelFailed() as call:
-            run.open_calls.pop(call.call_id, None)
-            run.usage += call.usage
+            _end_call(run, call.call_id)
+            run.settled += call.usage
         case _:
             _apply_tool(state, run, event)
 
@@ -292,10 +301,18 @@ def _stop(run: RunState, status: AgentRunStatus, work_s: float) -> None:
 
 
 def _lose_open_calls(run: RunState) -> None:
-    """Count calls that never ended: they were sent, and what they used is not known."""
-    for _ in run.open_calls:
-        run.usage += Usage(attempts=1, unattributed_calls=1)
+    run.lost_calls.extend(run.open_calls.values())
     run.open_calls.clear()
+
+
+def _end_call(run: RunState, call_id: str) -> ModelCall | None:
+    """Take an ended call from the open ones, else from the lost: the gateway reads on without its CLI."""
+    if call_id in run.open_calls:
+        return run.open_calls.pop(call_id)
+    found = next((call for call in run.lost_calls if call.call_id == call_id), None)
+    if found is not None:
+        run.lost_calls.remove(found)
+    return found
 
 
 def fold(session_id: str, journal: Iterable[ev.Event]) -> SessionState:

@@ -1,4 +1,4 @@
-"""What an agent run can call: its bundle's toolsets, MCP servers and built-in tools, and the harness's own."""
+"""What an agent run can call: its bundle's toolsets, MCP servers and built-in tools, and the harness's."""
 
 from __future__ import annotations
 
@@ -106,12 +106,11 @@ def _external(config: StdioServer | HttpServer) -> McpServerConfig:
 
 def _delegate(view: RunView, context: ToolContext, limit: int) -> SdkMcpTool[Any]:
     async def run(_: Mapping[str, Any]) -> str:
-        waiting = next(
-            (d for d in view.run.delegations.values() if not d.delivered and not d.voided), None
-        )
-        if waiting is None:
+        # The newest one, delivered or not: after a kill the same call runs again, and its results with it.
+        newest = next((d for d in reversed(view.run.delegations.values()) if d.suspended), None)
+        if newest is None:
             raise ToolProblem("There is no delegation whose results are waiting; make a new call.")
-        return json.dumps(delegation.results(view.state, view.run, waiting), ensure_ascii=False)
+        return json.dumps(delegation.results(view.state, view.run, newest), ensure_ascii=False)
 
     members = {name: view.bundles[name] for name in view.run.members}
     return sdk_tool(

@@ -58,10 +58,14 @@ def _what(
             return f"is not known{nearest(str(location[-1]), known)}"
         case "value_error":
             return message.removeprefix("Value error, ")
-        case _ if isinstance(value, str | int | float | bool):
-            return f"{message[:1].lower()}{message[1:]} (got {_short(value)})"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"should be an object of keys and values{_got(value)}"
         case _:
-            return f"{message[:1].lower()}{message[1:]}"
+            return f"{message.removeprefix('Input ')}{_got(value)}"
+
+
+def _got(value: object) -> str:
+    return f" (got {_short(value)})" if isinstance(value, str | int | float | bool) else ""
 
 
 def _short(value: object) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from harness.store.database import Database
-from harness.store.embedded import EmbeddedServer
+from harness.store.embedded import EmbeddedServer, status
 from harness.store.migrate import migrate
 
 _TEMPLATE = "migrated"
@@ -26,6 +28,10 @@ def home() -> Iterator[Path]:
     """An empty folder with a short path that every account may enter; removed afterwards."""
     folder = _enterable_folder()
     yield folder
+    for data in folder.rglob("PG_VERSION"):
+        # A test that failed may have left a server behind, and its users are gone by now.
+        if data.parent.name == "postgres" and (pid := status(data.parents[1]).pid):
+            os.kill(pid, signal.SIGQUIT)
     shutil.rmtree(folder, ignore_errors=True)
 
 

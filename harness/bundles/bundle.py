@@ -50,8 +50,9 @@ class Bundle:
 
     `output` is None where the agent's final answer is Markdown text. `tools` names toolsets (`corpus`), MCP
     servers and built-in tools of the CLI (`Read`). `model` is a part from the settings (`research`) or a
-    model's id. `replay` says per tool what a repeated call does, over what the tool says itself. `toolsets`
-    are in-process tools of the bundle's own. `version` is the sha256 of all of it; `origin` is its file.
+    model's id. `replay` says what a repeated call of a tool (`Bash`, `mcp__papers__find`) does, over what the
+    tool says itself. `toolsets` are in-process tools of the bundle's own. `version` is the sha256
+    of all of it; `origin` is its file.
     """
 
     name: str
@@ -164,11 +165,19 @@ def _tool_problems(bundle: Bundle) -> Iterator[str]:
             yield f"toolsets: '{toolset.name}' has two tools named '{twice}'"
     if twice := _repeated([toolset.name for toolset in bundle.toolsets]):
         yield f"toolsets: two are named '{twice}'"
+    yield from _replay_problems(bundle)
+
+
+def _replay_problems(bundle: Bundle) -> Iterator[str]:
     granted = {*bundle.tools, *(toolset.name for toolset in bundle.toolsets)}
+    own = {toolset.name: {toolset.qualified(tool) for tool in toolset.tools} for toolset in bundle.toolsets}
     for tool, replay in bundle.replay.items():
-        server = tool.removeprefix("mcp__").split("__")[0]
-        if tool not in granted and server not in granted:
-            yield f"replay: '{tool}' is not among its tools{nearest(tool, granted)}"
+        server = tool.split("__")[1] if tool.startswith("mcp__") and tool.count("__") > 1 else None
+        if server is None and tool in granted and not tool[0].isupper():
+            yield f"replay: '{tool}' is a whole toolset; name its tools one by one, as mcp__{tool}__<tool>"
+        elif (server or tool) not in granted or tool not in own.get(server or "", {tool}):
+            known = granted.union(*own.values())
+            yield f"replay: '{tool}' is not among its tools{nearest(tool, known)}"
         if replay not in REPLAYS:
             yield f"replay.{tool}: '{replay}' should be one of {', '.join(REPLAYS)}{nearest(replay, REPLAYS)}"
 

@@ -12,7 +12,9 @@ from pydantic import BaseModel
 def fields_of(model: type[BaseModel]) -> frozenset[str]:
     """Name the fields of a model, as its JSON Schema does."""
     schema = model.model_json_schema()
-    below = _resolve(schema["$ref"], schema) if "$ref" in schema else schema  # a recursive model is a reference
+    below = (
+        _resolve(schema["$ref"], schema) if "$ref" in schema else schema
+    )  # a recursive model is a reference
     return frozenset(below.get("properties", {}))
 
 

@@ -41,7 +41,7 @@ def read_html(markup: str) -> Document:
     # words is not mistaken for a file name: Beautiful Soup would warn of both on the standard error.
     soup = BeautifulSoup(_XML_DECLARATION.sub("", markup) + "\n", "html.parser")
     title = one_line(soup.title.get_text()) if soup.title else ""
-    main = soup.find("main") or soup.find(role="main")
+    main = soup.find(_is_main)
     page = (_render(main) if main else None) or _render(soup.body or soup) or _Page()
     return page.document(title)
 
@@ -65,6 +65,10 @@ def _render(root: Tag) -> _Page | None:
             page.close(node)
     page.break_line(0)
     return page if page.blocks else None
+
+
+def _is_main(tag: Tag) -> bool:
+    return tag.name == "main" or tag.attrs.get("role") == "main"
 
 
 def _is_chrome(tag: Tag) -> bool:

@@ -11,8 +11,10 @@ from harness.corpus.document import Document, Heading
 
 MIN_CHARACTERS = 800
 MAX_CHARACTERS = 1500
+MIN_BEFORE_HEADING = 400
+"""A passage ends sooner where a heading follows: a definition is found best at the head of its passage."""
 
-_HEADING_CHARACTERS = 200
+_HEADING_CHARACTERS = 100
 """How much of its headings a passage carries: in an index, where each line is one, they would drown all."""
 
 # The borders at which to cut, best first: a paragraph, a line, a sentence, a word.
@@ -37,29 +39,31 @@ class Passage:
 
 
 def cut(document: Document) -> Iterator[Passage]:
-    """Cut a document at its headings and paragraphs into passages of 800 to 1,500 characters.
+    """Cut a document into passages of 800 to 1,500 characters, at its paragraphs if it can be.
 
-    Only the last one may be shorter, and none is longer than two of the shortest.
+    A passage that ends at a heading may have as few as 400, the last one as few or as many as are left: at
+    most 1,600.
     """
     text = document.text
     starts = [heading.offset for heading in document.headings]
     begin = 0
     while begin < len(text):
         end = _end(text, begin, starts)
-        # The heading the passage begins under, and the ones within it.
+        # The heading the passage begins under, and those within it.
         first = max(bisect_right(starts, begin) - 1, 0)
-        over = document.headings[first : bisect_right(starts, end - 1)]
-        yield Passage(begin, text[begin:end], _joined(over))
+        yield Passage(
+            begin, text[begin:end], _joined(document.headings[first : bisect_right(starts, end - 1)])
+        )
         begin = end
 
 
 def _end(text: str, begin: int, heading_starts: list[int]) -> int:
+    low, high = begin + MIN_CHARACTERS, begin + MAX_CHARACTERS
+    heading = bisect_right(heading_starts, begin + MIN_BEFORE_HEADING - 1)
+    if heading < len(heading_starts) and heading_starts[heading] <= high:
+        return heading_starts[heading]
     if len(text) - begin <= 2 * MIN_CHARACTERS:
         return len(text)
-    low, high = begin + MIN_CHARACTERS, begin + MAX_CHARACTERS
-    next_heading = bisect_right(heading_starts, low - 1)
-    if next_heading < len(heading_starts) and heading_starts[next_heading] <= high:
-        return heading_starts[next_heading]
     for border in _BORDERS:
         ends = [found.end() for found in border.finditer(text, low, high)]
         if ends:

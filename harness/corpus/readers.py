@@ -53,6 +53,9 @@ _CHARSET = re.compile(
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"""^title:[ \t]*(["']?)(.*?\S)\1[ \t]*$""", re.MULTILINE)
 
+# What programs write where nobody gave a title.
+_NO_TITLES = frozenset({"", "untitled", "untitled document"})
+
 # All of these come out of pypdf for one or another damaged file.
 _DAMAGED = (
     PyPdfError,
@@ -167,4 +170,5 @@ def _pdf_title(reader: PdfReader) -> str | None:
         title = reader.metadata.title if reader.metadata else None
     except _DAMAGED:
         return None
-    return one_line(storable(title)) or None if isinstance(title, str) else None
+    named = one_line(storable(title)) if isinstance(title, str) else ""
+    return None if named.lower() in _NO_TITLES else named

@@ -48,9 +48,9 @@ _SEARCH = """\
 Search the documents of this session. Gives the passages that fit best, each with the label of its source \
 (S1, S2, ...), its title and where it stands. Use it first, and again for each question of its own: several \
 short queries find more than a long one. Query with the words the documents would use. Word forms do not \
-matter (commit finds committed), and passages with all the words come first. `total` counts the passages with \
-any of the words; when the hits do not fit, take other or rarer words instead of repeating the query. Quote a \
-passage word for word, and cite it by the label of its source."""
+matter (commit finds committed), and passages with all the words come first. `total` counts the passages \
+with any of the words; when the hits do not fit, take other or rarer words instead of repeating the query. \
+Quote a passage word for word, and cite it by the label of its source."""
 
 _READ = """\
 Read on in one source: what stands around a passage that search found, or a document from its beginning. Use \

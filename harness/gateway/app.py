@@ -61,7 +61,9 @@ class Gateway:
         self._serving = asyncio.create_task(self._server.serve([listener]), name="gateway")
         while not self._server.started:
             if self._serving.done():
-                raise GatewayError("The gateway could not listen on a loopback port; check the machine's limits.")
+                raise GatewayError(
+                    "The gateway could not listen on a loopback port; check the machine's limits."
+                )
             await asyncio.sleep(0.005)
         return self
 
@@ -91,7 +93,9 @@ class Gateway:
     async def _messages(self, request: Request) -> Response:
         door = self._doors.get(request.headers.get("x-api-key", ""))
         if door is None:
-            return _error(401, "authentication_error", "This token is not good for any agent run that is at work.")
+            return _error(
+                401, "authentication_error", "This token is not good for any agent run that is at work."
+            )
         body = await request.body()
         try:
             parsed = json.loads(body)

@@ -79,9 +79,7 @@ class Door:
         )
         return call
 
-    async def completed(
-        self, call: Call, message: Mapping[str, Any], first_token: datetime | None
-    ) -> None:
+    async def completed(self, call: Call, message: Mapping[str, Any], first_token: datetime | None) -> None:
         """Commit a completed response: `message` has id, model, stop_reason and usage of the Messages API."""
         used = message.get("usage") or {}
         usage = Usage(

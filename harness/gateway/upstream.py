@@ -40,7 +40,10 @@ class Upstream(Protocol):
 
 
 _PASSED_BACK = ("content-type", "retry-after", "request-id")
-_OWN = {"host", "content-length", "x-api-key", "authorization", "accept-encoding", "connection"}
+_OWN = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding"} | {
+    "x-api-key",
+    "authorization",
+}
 
 _TIMEOUT = httpx.Timeout(connect=10, read=600, write=60, pool=60)
 """Seconds. A model may think for minutes before its first token, and pings keep a stream alive after it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.offline.conflicts import contradict
 from harness.offline.conversation import Call, Conversation, ToolUse
-from harness.offline.evidence import stitched
+from harness.offline.evidence import HEADING_REACH, stitched
 from harness.offline.fill import conforming
 from harness.offline.search import HITS, READ, SEARCH, passages
 from harness.offline.shapes import Citation, Finding, Passage, each
@@ -32,7 +32,9 @@ def act(conversation: Conversation) -> Turn:
     verdicts = [_verdict(claim, conversation) for claim in claims]
     schema = conversation.tools.get(OUTPUT, {}).get("input_schema")
     text = "\n".join(f"- {one['verdict']}: {one['statement']} ({one['reason']})" for one in verdicts)
-    return deliver(conversation, conforming(schema, {"verdicts": verdicts}), text or "There were no claims to check.")
+    return deliver(
+        conversation, conforming(schema, {"verdicts": verdicts}), text or "There were no claims to check."
+    )
 
 
 def _next_calls(conversation: Conversation, claims: Sequence[Finding]) -> list[ToolUse]:
@@ -80,7 +82,8 @@ def _unread(citation: Citation, reads: Sequence[Call], seen: Sequence[Passage]) 
     alike = [
         (len(shared), passage.offset)
         for passage in seen
-        if passage.source == citation.source and len(shared := quoted & set(terms(passage.text))) * 2 > len(quoted)
+        if passage.source == citation.source
+        and len(shared := quoted & set(terms(passage.text))) * 2 > len(quoted)
     ]
     if not own:
         return max(0, max(alike)[1] - WINDOW // 4) if alike else 0
@@ -97,13 +100,16 @@ def _verdict(claim: Finding, conversation: Conversation) -> dict[str, Any]:
     if not quoted:
         verdict, reason = "cannot_tell", "The claim has no quote that could be looked up."
     elif found:
-        verdict, reason = _judge(claim, found)
+        verdict, reason = _judge(claim, found, seen)
         if len(found) < len(quoted):
             reason += f" {len(quoted) - len(found)} of its quotes were not found."
     elif all(_read_whole(citation, conversation.made(READ), seen) for citation in quoted):
         verdict, reason = "not_found", f"The quote does not stand in {_labels(quoted)}."
     else:
-        verdict, reason = "cannot_tell", f"The quote was not found in what could be read of {_labels(quoted)}."
+        verdict, reason = (
+            "cannot_tell",
+            f"The quote was not found in what could be read of {_labels(quoted)}.",
+        )
     return {
         "statement": claim.statement,
         "verdict": verdict,
@@ -112,15 +118,25 @@ def _verdict(claim: Finding, conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def _judge(claim: Finding, found: Sequence[Citation]) -> tuple[str, str]:
-    """Compare a claim with the quotes that do stand in their documents."""
+def _judge(claim: Finding, found: Sequence[Citation], seen: Sequence[Passage]) -> tuple[str, str]:
+    """Compare a claim with the quotes that do stand in their documents, and the text right above them."""
     quoted = " ".join(citation.quote for citation in found)
+    above = " ".join(_above(citation, seen) for citation in found)
     stated = set(terms(claim.statement))
     if contradict(claim.statement, quoted):
         return "refuted", f"The quote stands in {_labels(found)}, but it says otherwise than the claim."
-    if len(stated & set(terms(quoted))) < COVERED * len(stated):
-        return "cannot_tell", f"The quote stands in {_labels(found)}, but its words alone do not carry the claim."
+    if len(stated & set(terms(f"{above} {quoted}"))) < COVERED * len(stated):
+        return (
+            "cannot_tell",
+            f"The quote stands in {_labels(found)}, but its words alone do not carry the claim.",
+        )
     return "supported", f"The quote stands word for word in {_labels(found)}."
+
+
+def _above(citation: Citation, seen: Sequence[Passage]) -> str:
+    passage = _where(citation, seen)
+    head = _folded(passage.text).partition(_folded(citation.quote))[0] if passage else ""
+    return head[-HEADING_REACH:]
 
 
 def _read_whole(citation: Citation, reads: Sequence[Call], seen: Sequence[Passage]) -> bool:

@@ -15,6 +15,7 @@ from harness.offline.shapes import read_json
 _REMINDER = re.compile(r"<system-reminder>.*?(?:</system-reminder>|\Z)", re.DOTALL)
 _QUESTION = re.compile(r"<question>(.*?)(?:</question>|\Z)", re.DOTALL)
 _TASK = re.compile(r"<task\b[^>]*>(.*?)(?:</task>|\Z)", re.DOTALL)
+_LISTED = re.compile(r"^[-*\s]*(\w*\d+): (\S.*?)(?: \([^()]*\))?$", re.MULTILINE)
 _HURRY = re.compile(
     r"steps? (?:are|is) (?:nearly|almost|all)?\s*(?:used up|spent|exhausted)|no (?:more )?tools (?:are )?"
     r"(?:left|available|offered)|last (?:step|turn)|(?:budget|time) (?:is|has been) (?:nearly |almost )?"
@@ -55,7 +56,8 @@ class Conversation:
     """A request as its reader understands it.
 
     `question` is what is asked now, `task` the typed input it came with. `calls` were made since it was
-    asked, `earlier` before. `hurried` says that the answer has to be written at once.
+    asked, `earlier` before. `names` are the titles of documents by their labels, as the messages list them.
+    `hurried` says that the answer has to be written at once.
     """
 
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Conversation:
     task: Mapping[str, Any] | None = None
     calls: tuple[Call, ...] = ()
     earlier: tuple[Call, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
     hurried: bool = False
 
     @property
@@ -87,6 +90,7 @@ def read_conversation(request: Mapping[str, Any]) -> Conversation:
         task=task,
         calls=tuple(call for at, call in calls if at >= asked_at),
         earlier=tuple(call for at, call in calls if at < asked_at),
+        names=_names(messages),
         hurried=not tools or any(_HURRY.search(note) for note in _notes(messages[asked_at + 1 :])),
     )
 
@@ -113,6 +117,13 @@ def _find_question(messages: Sequence[Mapping[str, Any]]) -> tuple[int, str, Map
         elif text and (not best[1] or (_ASKS.search(text) and _follows_an_answer(messages, at))):
             best = (at, text, None)
     return best
+
+
+def _names(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Read the list of documents that stands before a question, one line each: "S1: Title (path)"."""
+    texts = [text for message in messages for text in _texts(message) if message.get("role") == "user"]
+    before = [text.partition("<question>")[0] for text in texts if "<question>" in text]
+    return {label: title for text in before for label, title in _LISTED.findall(plain(text))}
 
 
 def _objective(task: Mapping[str, Any]) -> str:

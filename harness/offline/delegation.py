@@ -13,8 +13,12 @@ from harness.offline.shapes import TaskResult, each
 
 DELEGATE = "mcp__harness__delegate"
 
-_NAMED = re.compile(r"(?:^\s*[-*•]\s*|`|\")([a-z][a-z0-9]*(?:[_-][a-z0-9]+)*)(?:`|\"|\s*[:(—–])", re.MULTILINE)
-_NO_BUNDLE = frozenset({"to", "input", "tasks", "task", "objective", "questions", "claims", "status", "output"})
+_NAMED = re.compile(
+    r"(?:^\s*[-*•]\s*|`|\")([a-z][a-z0-9]*(?:[_-][a-z0-9]+)*)(?:`|\"|\s*[:(—–])", re.MULTILINE
+)
+_NO_BUNDLE = frozenset(
+    {"to", "input", "tasks", "task", "objective", "questions", "claims", "status", "output"}
+)
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,15 @@ class Delegated:
 
 
 def bundles(conversation: Conversation) -> list[str]:
-    """Give the names of the bundles that the delegation tool offers, by its schema, else by its description."""
+    """Give the names of the bundles on offer, by the tool's schema, else by its description."""
     tool = conversation.tools.get(DELEGATE, {})
     named = list(dict.fromkeys(_names_in(tool.get("input_schema"))))
     if named:
         return named
     text = str(tool.get("description", ""))
-    known = [name for name in ("researcher", "fact_checker", "fact-checker") if re.search(rf"\b{name}\b", text)]
+    known = [
+        name for name in ("researcher", "fact_checker", "fact-checker") if re.search(rf"\b{name}\b", text)
+    ]
     found = [name for name in _NAMED.findall(text) if name not in _NO_BUNDLE]
     return list(dict.fromkeys(known + found))
 
@@ -46,8 +52,9 @@ def bundle_like(conversation: Conversation, name: str) -> str | None:
 
 def delegate(conversation: Conversation, to: str, inputs: list[dict[str, Any]]) -> ToolUse:
     """Give the one call that hands out tasks; an input is put into the bundle's form if the tool tells it."""
-    schema = _input_schema(conversation.tools.get(DELEGATE, {}).get("input_schema"), to)
-    tasks = [{"to": to, "input": _formed(schema, one)} for one in inputs]
+    whole = conversation.tools.get(DELEGATE, {}).get("input_schema")
+    own = _input_schema(whole, to)
+    tasks = [{"to": to, "input": one if own is None else _formed(own, one, whole)} for one in inputs]
     return ToolUse(DELEGATE, {"tasks": tasks})
 
 
@@ -73,11 +80,10 @@ def _problem(call: Call) -> str:
     return text[:300]
 
 
-def _formed(schema: Mapping[str, Any] | None, given: dict[str, Any]) -> dict[str, Any]:
-    if schema is None:
-        return given
-    known = dict.fromkeys(("question", "query", "topic", "request", "text", "title"), given.get("objective"))
-    formed = conforming(schema, given, known)
+def _formed(schema: Mapping[str, Any], given: dict[str, Any], whole: object) -> dict[str, Any]:
+    names = ("question", "query", "topic", "request", "text", "title")
+    known: dict[str, Any] = {name: given.get("objective") for name in names}
+    formed = conforming(schema, given, known, root=whole)
     return formed if isinstance(formed, dict) else given
 
 
@@ -97,7 +103,7 @@ def _input_schema(schema: object, to: str) -> Mapping[str, Any] | None:
         properties = part.get("properties")
         if isinstance(properties, dict) and isinstance(properties.get("to"), dict):
             name, own = properties["to"], properties.get("input")
-            if (name.get("const") == to or name.get("enum") == [to]) and isinstance(own, dict) and "$ref" not in own:
+            if (name.get("const") == to or name.get("enum") == [to]) and isinstance(own, dict):
                 return own
     return None
 

@@ -20,15 +20,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def conforming(schema: object, value: object = _ABSENT, known: Mapping[str, Any] | None = None) -> Any:
+def conforming(
+    schema: object, value: object = _ABSENT, known: Mapping[str, Any] | None = None, root: object = None
+) -> Any:
     """Give `value` in the form a JSON Schema asks for.
 
     What does not fit is dropped; what is missing is taken from `known` by the property's name, or else is
     the least that is valid: the first of an enumeration, an empty list, a text saying that it was not
-    determined. Patterns and formats of strings are not looked at.
+    determined. Patterns and formats of strings are not looked at. References are looked up in `root`, by
+    default the schema itself.
     """
-    root = schema if isinstance(schema, dict) else {}
-    return _Filler(root, known or {}).fill(root, value, "", 0)
+    whole = root if isinstance(root, dict) else schema if isinstance(schema, dict) else {}
+    return _Filler(whole, known or {}).fill(schema if isinstance(schema, dict) else {}, value, "", 0)
 
 
 class _Filler:
@@ -87,7 +90,10 @@ class _Filler:
             items = items[:most]
         if isinstance(least, int):
             items += [_ABSENT] * (min(least, 100) - len(items))
-        return [self.fill(schema.get("items", {}), item, name if item is _ABSENT else "", depth + 1) for item in items]
+        return [
+            self.fill(schema.get("items", {}), item, name if item is _ABSENT else "", depth + 1)
+            for item in items
+        ]
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Follow references within the schema, and lay the parts of an allOf together."""
@@ -101,7 +107,8 @@ class _Filler:
             if not isinstance(target, dict):
                 break
             schema = target | {key: item for key, item in schema.items() if key != "$ref"}
-        for part in schema.get("allOf") if isinstance(schema.get("allOf"), list) else []:
+        parts = schema.get("allOf")
+        for part in parts if isinstance(parts, list) else []:
             if isinstance(part, dict):
                 schema = self._resolved(part) | schema if "$ref" in part else part | schema
         return schema
@@ -163,12 +170,15 @@ def _string(schema: Mapping[str, Any], value: Any) -> str:
 
 
 def _number(schema: Mapping[str, Any], value: Any) -> int | float:
-    number: int | float = value if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
-    lowest = [schema[key] + step for key, step in (("minimum", 0), ("exclusiveMinimum", 1)) if _is_number(schema, key)]
-    highest = [schema[key] - step for key, step in (("maximum", 0), ("exclusiveMaximum", 1)) if _is_number(schema, key)]
-    number = max([number, *lowest])
-    return min([number, *highest])
+    number: int | float = value if _is_number(value) else 0
+    for key, step in (("minimum", 0), ("exclusiveMinimum", 1)):
+        if _is_number(schema.get(key)):
+            number = max(number, schema[key] + step)
+    for key, step in (("maximum", 0), ("exclusiveMaximum", 1)):
+        if _is_number(schema.get(key)):
+            number = min(number, schema[key] - step)
+    return number
 
 
-def _is_number(schema: Mapping[str, Any], key: str) -> bool:
-    return isinstance(schema.get(key), (int, float)) and not isinstance(schema[key], bool)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

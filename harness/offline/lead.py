@@ -8,14 +8,15 @@ from typing import Any
 from harness.offline.conversation import Conversation
 from harness.offline.delegation import Delegated, bundle_like, bundles, delegate, delegated
 from harness.offline.evidence import relevant
+from harness.offline.finish import finish
 from harness.offline.legend import read_legend
 from harness.offline.planner import sub_questions
 from harness.offline.question import Question
-from harness.offline.report import Draft, Section, markdown
+from harness.offline.report import Draft, Section
 from harness.offline.shapes import Finding, Verdict, each
 from harness.offline.turn import Turn
 
-MOST_CLAIMS = 12
+MOST_CLAIMS = 16
 """Claims given to the fact checker; later ones go into the report as not checked."""
 MOST_REUSED = 3
 """Findings of an earlier question that may serve a new one."""
@@ -27,18 +28,25 @@ def act(conversation: Conversation) -> Turn:
     research = [task for task in tasks if not _is_check(task)]
     checks = [task for task in tasks if _is_check(task)]
     if not research and not conversation.hurried:
-        researcher = bundle_like(conversation, "researcher") or next(iter(_others(conversation)), "researcher")
+        researcher = bundle_like(conversation, "researcher") or next(
+            iter(_others(conversation)), "researcher"
+        )
         parts = sub_questions(conversation.question)
         inputs = [_task_input(conversation.question, part, parts) for part in parts]
         said = f"Plan: {len(parts)} task{'s' * (len(parts) != 1)} for {researcher}: " + " / ".join(parts)
         return Turn(said, (delegate(conversation, researcher, inputs),))
     sections = _sections(research)
     checker = bundle_like(conversation, "factchecker")
-    claims = [finding for section in sections for finding in section.findings if finding.citations][:MOST_CLAIMS]
+    claims = [finding for section in sections for finding in section.findings if finding.citations][
+        :MOST_CLAIMS
+    ]
     if checker and claims and not checks and not conversation.hurried:
         given = {"claims": [claim.model_dump(mode="json") for claim in claims]}
-        return Turn(f"Checking {len(claims)} quotes against their sources.", (delegate(conversation, checker, [given]),))
-    return Turn(markdown(_draft(conversation, sections, research, checks)))
+        return Turn(
+            f"Checking {len(claims)} quotes against their sources.",
+            (delegate(conversation, checker, [given]),),
+        )
+    return finish(conversation, _draft(conversation, sections, research, checks))
 
 
 def _is_check(task: Delegated) -> bool:
@@ -58,7 +66,7 @@ def _task_input(question: str, part: str, parts: Sequence[str]) -> dict[str, Any
         "objective": part,
         "questions": [part],
         "background": f"It is part of the question: {whole}" if others else "",
-        "expected_output": "Findings with verbatim quotes, conflicts between sources, and what was not found.",
+        "expected_output": "Findings with verbatim quotes, conflicts, and what was not found.",
         "sources": "The documents of this session.",
         "scope": f"Leave to other tasks: {' / '.join(others)}" if others else "",
     }
@@ -73,7 +81,9 @@ def _sections(research: Sequence[Delegated]) -> list[Section]:
             Section(
                 question=str(task.input.get("objective") or task.input.get("question") or task.to),
                 findings=tuple(each(Finding, output.get("findings"))),
-                gaps=tuple(gap for gap in missing if isinstance(gap, str)) if isinstance(missing, list) else (),
+                gaps=tuple(gap for gap in missing if isinstance(gap, str))
+                if isinstance(missing, list)
+                else (),
                 problem=_problem(task),
             )
         )
@@ -89,9 +99,12 @@ def _problem(task: Delegated) -> str:
 
 
 def _draft(
-    conversation: Conversation, sections: list[Section], research: Sequence[Delegated], checks: Sequence[Delegated]
+    conversation: Conversation,
+    sections: list[Section],
+    research: Sequence[Delegated],
+    checks: Sequence[Delegated],
 ) -> Draft:
-    names: dict[str, str] = {}
+    names = dict(conversation.names)
     conflicts: list[str] = []
     for task in (*delegated(conversation.earlier), *research):
         output = task.result.output if isinstance(task.result.output, dict) else {}
@@ -102,13 +115,12 @@ def _draft(
     reused = _reused(conversation, kept)
     if reused:
         kept = [*kept, Section("From what was found before", tuple(reused))]
-    gaps = [section for section in kept if section.problem and not section.findings]
-    if gaps and not any(section.findings for section in kept):
-        notes.append("No task brought a result that can be used.")
     return Draft(conversation.question, tuple(kept), names, tuple(conflicts), tuple(left_out), tuple(notes))
 
 
-def _checked(sections: list[Section], checks: Sequence[Delegated]) -> tuple[list[Section], list[str], list[str]]:
+def _checked(
+    sections: list[Section], checks: Sequence[Delegated]
+) -> tuple[list[Section], list[str], list[str]]:
     """Apply the verdicts: what was refuted or not found is left out, and said so."""
     every = [finding for section in sections for finding in section.findings]
     if not every:
@@ -143,8 +155,8 @@ def _check_note(every: Sequence[Finding], verdicts: dict[str, Verdict]) -> str:
     if not verdicts:
         return "The quotes were not checked a second time."
     if supported == len(statements):
-        return f"A second check found each of the {supported} quotes in its source."
-    return f"A second check confirmed {supported} of {len(statements)} quotes."
+        return "A second check found every quote in its source."
+    return f"A second check found {supported} of {len(statements)} quotes in their sources."
 
 
 def _reused(conversation: Conversation, sections: Sequence[Section]) -> list[Finding]:
@@ -157,4 +169,4 @@ def _reused(conversation: Conversation, sections: Sequence[Section]) -> list[Fin
         for finding in each(Finding, task.result.output.get("findings"))
         if finding.statement not in present
     ]
-    return relevant(Question(conversation.question), list(dict.fromkeys(before)))[:MOST_REUSED]
+    return relevant(Question(conversation.question), list(dict.fromkeys(before)), MOST_REUSED)

@@ -1,4 +1,4 @@
-"""The names of documents, carried in prose: a researcher's summary tells them, the lead's sources need them."""
+"""The names of documents, carried in prose: a researcher's summary tells them to the lead."""
 
 from __future__ import annotations
 

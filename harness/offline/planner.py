@@ -9,45 +9,60 @@ from harness.offline.words import is_common, subject_words
 MOST_PARTS = 4
 """Sub-questions for one question; what is beyond them stays in the last."""
 
-_POLITE = re.compile(
-    r"^(?:please|hi|hello|hey|(?:can|could|would) you|i(?: would|'d) like to|i want to|we want to|help me(?: to)?"
-    r"|tell me|let me|kindly|know|understand|find out|explain(?: to me)?|show me)\b[\s,:]*",
-    re.IGNORECASE,
+LONGEST = 800
+"""Characters; a longer text is not parted: it is a briefing, not a sentence."""
+
+_ASKED = (
+    "(?:how|what|why|when|where|who|which|whose|does|do|did|is|are|can|could|should|must|will|would|has|have)"
 )
-_ASKED = r"(?:how|what|why|when|where|who|which|whose|does|do|did|is|are|can|could|should|must|will|would|has|have)"
-_CONJUNCTION = re.compile(
-    rf"(?:\s*[,;]\s*(?:and|but|or|then)?|\s+(?:and|but|or))\s+(?={_ASKED}\b)", re.IGNORECASE
+_THING = r"[\w`-]+(?: [\w`-]+){0,2}"
+
+
+def _pattern(*parts: str) -> re.Pattern[str]:
+    return re.compile("".join(parts), re.IGNORECASE)
+
+
+_POLITE = _pattern(
+    r"^(?:please|hi|hello|hey|(?:can|could|would) you|i(?: would|'d) like to|i want to|we want to",
+    r"|help me(?: to)?|tell me|let me|kindly|know|understand|find out|explain(?: to me)?|show me)\b[\s,:]*",
 )
+_CONJUNCTION = _pattern(rf"(?:\s*[,;]\s*(?:and|but|or|then)?|\s+(?:and|but|or))\s+(?={_ASKED}\b)")
 _COMPARISONS = (
-    re.compile(r"\b(?:differences?|differs?|distinction|comparison|choose|relationship)\b.*?\b(?:between|of)\s+"
-               r"(?P<a>.+?)\s+(?:and|or|from|vs\.?|versus)\s+(?P<b>.+)", re.IGNORECASE),
-    re.compile(r"\bcompare\s+(?P<a>.+?)\s+(?:and|with|to|against|vs\.?|versus)\s+(?P<b>.+)", re.IGNORECASE),
-    re.compile(r"(?:\b(?:is|are|does|do|of|what about)\s+)?(?P<a>\S+(?:\s+\S+){0,3}?)\s+(?:differs?|different) from\s+(?P<b>.+)",
-               re.IGNORECASE),
-    re.compile(r"(?P<a>\S.*?)\s+(?:vs\.?|versus|compared (?:to|with)|as opposed to)\s+(?P<b>.+)", re.IGNORECASE),
-    re.compile(r"\b(?:use|choose|prefer|pick|better|faster|safer)\b[:,]?\s+(?P<a>\S+(?:\s\S+)?)\s+or\s+(?P<b>.+)", re.IGNORECASE),
-)  # fmt: skip
-_CONTEXT = re.compile(r"\s+(?:in|for|when|with|on|regarding|inside|within|during|under)\s+.+$", re.IGNORECASE)
-_LIST = re.compile(
-    r"(?P<items>(?:[\w`-]+(?: [\w`-]+){0,2}, ){2,}(?:and |or )?[\w`-]+(?: [\w`-]+){0,2}?"
-    r"|(?:[\w`-]+(?: [\w`-]+){0,2}, )[\w`-]+,? (?:and|or) [\w`-]+)(?=\s*(?:$|\?| (?:do|does|in|for|work|mean)\b))"
+    _pattern(
+        r"\b(?:differences?|differs?|distinction|comparison|choose|relationship)\b.*?\b(?:between|of)\s+",
+        r"(?P<a>.+?)\s+(?:and|or|from|vs\.?|versus)\s+(?P<b>.+)",
+    ),
+    _pattern(r"\bcompare\s+(?P<a>.+?)\s+(?:and|with|to|against|vs\.?|versus)\s+(?P<b>.+)"),
+    _pattern(
+        r"(?:\b(?:is|are|does|do|of|what about)\s+)?(?P<a>\S+(?:\s+\S+){0,3}?)\s+",
+        r"(?:differs?|different) from\s+(?P<b>.+)",
+    ),
+    _pattern(
+        r"(?P<a>\S.*?)\s+(?:vs\.?|versus|compared (?:to|with)|as opposed to|instead of|rather than)\s+",
+        r"(?P<b>.+)",
+    ),
+    _pattern(
+        r"\b(?:use|choose|prefer|pick|better|faster|safer)\b[:,]?\s+(?P<a>\S+(?:\s\S+)?)\s+or\s+(?P<b>.+)"
+    ),
 )
-_SEPARATOR = re.compile(r",\s*(?:and |or )?|\s+(?:and|or)\s+")
-_ARTICLE = re.compile(r"^(?:a|an|the) ", re.IGNORECASE)
-_ASKS = re.compile(
-    rf"^(?:{_ASKED}\s+)?(?:is|are|was|were|do|does|did|can|could|should|will|would)\b", re.IGNORECASE
+_CONTEXT = _pattern(r"\s+(?:in|for|when|with|on|regarding|inside|within|during|under)\s+.+$")
+_LEAD = _pattern(rf"^(?:{_ASKED}\b(?: (?:is|are|does|do|i|we|you|use|better|faster|safer|it)\b)*[:,]?\s*)+")
+_LIST = _pattern(
+    rf"(?P<items>(?:{_THING}, ){{2,}}(?:and |or )?{_THING}?|{_THING}, [\w`-]+,? (?:and|or) [\w`-]+)",
+    r"(?=\s*(?:$| (?:do|does|in|for|work|mean)\b))",
 )
-_LEAD = re.compile(
-    rf"^(?:{_ASKED}\b(?: (?:is|are|does|do|i|we|you|use|better|faster|safer|it)\b)*[:,]?\s*)+", re.IGNORECASE
-)
-_PRONOUN = re.compile(r"\b(it|they|them|this|these|those)\b", re.IGNORECASE)
-_OWNER = re.compile(r"\b(its|their)\b", re.IGNORECASE)
+_SEPARATOR = _pattern(r",\s*(?:and |or )?|\s+(?:and|or)\s+")
+_ARTICLE = _pattern(r"^(?:a|an|the) ")
+_ASKS = _pattern(rf"^(?:{_ASKED}\s+)?(?:is|are|was|were|do|does|did|can|could|should|will|would)\b")
+_INDIRECT = _pattern(rf"^{_ASKED} (?:the|a|an|my|your|our|this|that|these)\b(?! (?:one|best))")
+_PRONOUN = _pattern(r"\b(it|they|them|this|these|those)\b")
+_OWNER = _pattern(r"\b(its|their)\b")
 _SUBJECTS = (
-    re.compile(r"^(?:what|who)(?:'s| is| are| was| were)\s+(?P<subject>.+)$", re.IGNORECASE),
-    re.compile(
-        r"^(?:how|why|when|where)\s+(?:does|do|did|is|are|can|should)\s+"
+    _pattern(r"^what (?:do|does|did) (?P<subject>.+?) (?:do|mean)$"),
+    _pattern(r"^(?:what|who)(?:'s| is| are| was| were)\s+(?P<subject>.+)$"),
+    _pattern(
+        r"^(?:how|why|when|where)\s+(?:does|do|did|is|are|can|should)\s+",
         r"(?P<subject>(?:the |a |an )?[\w`-]+(?: [\w`-]+)??)(?:\s+(?:work|get|be|[a-z]+)\b.*)?$",
-        re.IGNORECASE,
     ),
 )
 
@@ -59,9 +74,10 @@ def sub_questions(question: str) -> list[str]:
     or more things are taken apart; everything else stays one.
     """
     parts: list[str] = []
-    for sentence in _asked_sentences(question):
+    for sentence in _asked_sentences(question) if len(question) <= LONGEST else []:
         for clause in _clauses(sentence):
-            mark = "?" if sentence.endswith("?") or _ASKS.match(clause) else ""
+            asks = (sentence.endswith("?") and not _INDIRECT.match(clause)) or _ASKS.match(clause)
+            mark = "?" if asks else ""
             parts += _compared(clause, mark) or _listed(clause, mark) or [_printed(clause, mark)]
     parts = list(dict.fromkeys(part for part in parts if part))
     if len(parts) > MOST_PARTS:
@@ -90,8 +106,8 @@ def _clauses(sentence: str) -> list[str]:
     subject = ""
     for clause in (part.strip(" ,;?") for part in _CONJUNCTION.split(sentence)):
         if clauses and subject and (_PRONOUN.search(clause) or _OWNER.search(clause)):
-            clause = _OWNER.sub(lambda _, owner=subject: f"{owner}'s", clause, count=1)
-            clause = _PRONOUN.sub(lambda _, name=subject: name, clause, count=1)
+            name = subject.replace("\\", r"\\")
+            clause = _PRONOUN.sub(name, _OWNER.sub(f"{name}'s", clause, count=1), count=1)
         elif clauses and (_PRONOUN.search(clause) or len(subject_words(clause)) < 2):
             clause = f"{clause} ({' '.join(subject_words(clauses[-1])[-3:])})"
         named = next((match["subject"] for pattern in _SUBJECTS if (match := pattern.match(clause))), "")
@@ -109,7 +125,7 @@ def _compared(clause: str, mark: str) -> list[str]:
         context = _CONTEXT.search(match["b"])
         about = context.group() if context else ""
         one, other = _side(match["a"]), _side(match["b"][: context.start()] if context else match["b"])
-        if len(one.split()) == 1 and len(other.split()) == 2:
+        if len(one.split()) == 1 and len(other.split()) == 2 and one != other.split()[0]:
             one = f"{one} {other.split()[1]}"  # "hash and B-tree indexes"
         if all(0 < len(side.split()) <= 6 for side in (one, other)):
             return [_printed(clause, mark), f"What is {one}{about}?", f"What is {other}{about}?"]

@@ -5,7 +5,7 @@ Every sentence taken from a document carries a number, and every number has a li
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.offline.conflicts import disagreements
@@ -13,6 +13,9 @@ from harness.offline.shapes import Citation, Finding
 from harness.offline.turn import NOTICE
 
 LONGEST_TITLE = 140
+
+_NOT_ANSWERED = "The documents do not answer this, as far as the overlap of words can tell."
+_NOT_RESEARCHED = "This is not answered: no task brought a result that can be used."
 
 
 @dataclass(frozen=True)
@@ -51,18 +54,20 @@ def markdown(draft: Draft) -> str:
     if shortly:
         parts.append(" ".join(sources.cited(finding) for finding in shortly))
     else:
-        parts.append("The documents do not answer this, as far as the overlap of words can tell.")
-    single = len(draft.sections) == 1
-    for section in draft.sections:
-        body = _section(section, shortly, sources, single=single)
-        if body:
-            heading = "More from the documents" if single and not section.problem else title_of(section.question)
-            parts += [f"## {heading}", body]
+        failed = any(section.problem for section in draft.sections)
+        parts.append(_NOT_RESEARCHED if failed else _NOT_ANSWERED)
+    said = list(shortly)
+    if len(draft.sections) == 1 and not draft.sections[0].problem:
+        more = [finding for finding in draft.sections[0].findings if not _is_said(finding, said)]
+        parts += _listed("More from the documents", [sources.cited(finding) for finding in more])
+    else:
+        for section in draft.sections:
+            parts += [f"## {title_of(section.question)}", _section(section, said, sources)]
     parts += _listed("Where the documents disagree", _conflicts(draft, sources))
     parts += _listed("Left out after checking", draft.left_out)
     gaps = [gap for section in draft.sections for gap in section.gaps]
     if not gaps and all(section.findings for section in draft.sections):
-        gaps = ["Each part of the question has at least one quote; whether it is the whole answer, only a reader can tell."]
+        gaps = ["Every part has a quote; whether the quotes are the answer, only a reader can tell."]
     parts += _listed("What could not be found", list(dict.fromkeys(gaps)))
     return "\n\n".join([*parts, "## Sources", sources.lines() or "No document is cited."]) + "\n"
 
@@ -79,16 +84,20 @@ class _Sources:
         self._names = names
         self._cited: list[Citation] = []
 
+    def marker(self, findings: Sequence[Finding]) -> str:
+        """Give the numbers of some findings' quotes, as in "[1, 3]"; empty when they have none."""
+        cited = list(dict.fromkeys(citation for finding in findings for citation in finding.citations))
+        self._cited += [citation for citation in cited if citation not in self._cited]
+        numbers = sorted(self._cited.index(citation) + 1 for citation in cited)
+        return f"[{', '.join(map(str, numbers))}]" if numbers else ""
+
     def cited(self, finding: Finding) -> str:
         """Give a statement with the numbers of its quotes."""
-        numbers = []
-        for citation in finding.citations:
-            if citation not in self._cited:
-                self._cited.append(citation)
-            numbers.append(self._cited.index(citation) + 1)
-        marker = f" [{', '.join(map(str, numbers))}]" if numbers else ""
         text = " ".join(finding.statement.split())
-        return f"{text[:-1]}{marker}." if text.endswith(".") and not text.endswith("..") else f"{text}{marker}"
+        marker = f" {self.marker([finding])}".rstrip()
+        return (
+            f"{text[:-1]}{marker}." if text.endswith(".") and not text.endswith("..") else f"{text}{marker}"
+        )
 
     def lines(self) -> str:
         """Give one line for each number."""
@@ -106,25 +115,46 @@ def _preface(draft: Draft) -> str:
 
 
 def _short_answer(draft: Draft) -> list[Finding]:
-    """Take the best finding of each part; of a question in one part, the best two."""
+    """Take the best finding of each part that is not taken yet; of a question in one part, the best two."""
     if len(draft.sections) == 1:
         return list(draft.sections[0].findings[:2])
-    best = [finding for section in draft.sections for finding in section.findings[:1]]
-    return list({finding.statement: finding for finding in best}.values())
+    best: list[Finding] = []
+    for section in draft.sections:
+        best += [finding for finding in section.findings if not _is_said(finding, best)][:1]
+    return best
 
 
-def _section(section: Section, shortly: list[Finding], sources: _Sources, *, single: bool) -> str:
-    problem = [section.problem] if section.problem else []
-    more = [f"- {sources.cited(finding)}" for finding in section.findings if finding not in shortly]
-    if not more and not problem and not single:
-        said = "Nothing beyond the short answer" if section.findings else "Nothing was found"
-        cited = [finding for finding in section.findings if finding in shortly]
-        return f"{sources.cited(cited[0].model_copy(update={'statement': said + '.'}))}" if cited else f"{said}."
-    return "\n\n".join([*problem, *(["\n".join(more)] if more else [])])
+def _section(section: Section, said: list[Finding], sources: _Sources) -> str:
+    """Write a part's problem and what it adds to what has been said; add that to `said`."""
+    above = [one for finding in section.findings for one in said if _is_said(finding, [one])]
+    lines: list[str] = []
+    for finding in section.findings:
+        if not _is_said(finding, said):
+            said.append(finding)
+            lines.append(f"- {sources.cited(finding)}")
+    if above:
+        lines.append(f"- {'See also' if lines else 'See'} above: {sources.marker(above)}.")
+    paragraphs = [section.problem, "\n".join(lines)]
+    return "\n\n".join(text for text in paragraphs if text) or "Nothing was found."
+
+
+def _is_said(finding: Finding, said: Sequence[Finding]) -> bool:
+    """Whether one of the findings said has the same words, or quotes all that this one quotes."""
+    return any(
+        finding.statement == other.statement
+        or (bool(finding.citations) and all(_is_quoted(one, other.citations) for one in finding.citations))
+        for other in said
+    )
+
+
+def _is_quoted(citation: Citation, others: Sequence[Citation]) -> bool:
+    return any(citation.source == other.source and citation.quote in other.quote for other in others)
 
 
 def _conflicts(draft: Draft, sources: _Sources) -> list[str]:
-    every = list({finding.statement: finding for section in draft.sections for finding in section.findings}.values())
+    every = list(
+        {finding.statement: finding for section in draft.sections for finding in section.findings}.values()
+    )
     found = [f"{sources.cited(one)} But: {sources.cited(other)}" for one, other in disagreements(every)]
     known = [one.statement for pair in disagreements(every) for one in pair]
     return found + [text for text in draft.conflicts if not any(statement in text for statement in known)]

@@ -12,7 +12,7 @@ from harness.offline.shapes import Passage, each
 SEARCH = "mcp__corpus__search"
 READ = "mcp__corpus__read"
 
-HITS = 8
+HITS = 12
 """Passages asked for in one search."""
 WINDOW = 4000
 """Characters asked for in one reading, of which a quarter stand before the hit."""
@@ -38,8 +38,8 @@ def searched(conversation: Conversation) -> list[str]:
 def next_calls(conversation: Conversation, asked: Sequence[Question]) -> list[ToolUse]:
     """Give the searches and readings to make now; none when enough has been looked at.
 
-    Three rounds at most: two phrasings of each question; then the most distinctive words, and reading on around
-    the best passages; then a last search for each question that still has no answer.
+    Three rounds at most: two phrasings of each question; then the most distinctive words, and reading
+    around the best passages; then a last search for each question that still has no answer.
     """
     if conversation.hurried or SEARCH not in conversation.tools:
         return []
@@ -60,7 +60,7 @@ def next_calls(conversation: Conversation, asked: Sequence[Question]) -> list[To
 
 def _phrasings(question: Question) -> list[str]:
     """Give the question in up to four ways to search for it, the strictest first."""
-    subject = list(question.subject)
+    subject = list(question.search_words)
     distinctive = sorted(subject, key=lambda word: (_is_name(word), len(word)), reverse=True)
     pair = [word for word in subject if word in distinctive[:2]]
     ways = [question.text.strip(" ?.!")[:300], " ".join(subject), " ".join(pair), " ".join(distinctive[:1])]

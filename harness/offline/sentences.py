@@ -20,7 +20,7 @@ _UNDERLINE = re.compile(r"\s*([=\-~^*#_])\1{2,}\s*$")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s+(?=\S)")
 _ITEM = re.compile(r"\s*(?:[-*+•‣▪·]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
 _QUOTE = re.compile(r"\s{0,3}>\s?")
-_CELL = re.compile(r"[^|\t]+")
+_CELLS = re.compile(r"\s\|\s|\t")
 _ENDED = re.compile(r"[.!?:;,…。！？]['\"”’)\]*_`]*\s*$")
 _BORDER = re.compile(r"(?:[.!?…]['\"”’)\]*_]*(?:\[\d+\])*\s+(?=['\"“‘(\[*_`$#/-]*[^\W_a-z])|[。！？]\s*)")
 _ABBREVIATION = re.compile(
@@ -33,13 +33,16 @@ _ABBREVIATION = re.compile(
 class Sentence:
     """One sentence: `text` is the document's own from `start`; `heading` is the one it stands under.
 
-    `whole` says that it ends as sentences do; a table's cell or a list's item may not.
+    `heading_start` is where that begins, -1 without one. `whole` says that it ends as sentences do; `row`
+    that it is a row of a table, in cells.
     """
 
     start: int
     text: str
     heading: str
+    heading_start: int
     whole: bool
+    row: bool = False
 
     @property
     def end(self) -> int:
@@ -50,19 +53,22 @@ class Sentence:
 def sentences(text: str) -> list[Sentence]:
     """Give the sentences of a text, offsets in characters of it."""
     found: list[Sentence] = []
-    heading = ""
-    for start, end, is_heading in _blocks(text):
-        if is_heading:
-            heading = text[start:end]
+    heading, above = "", -1
+    for start, end, kind in _blocks(text):
+        if kind == "heading":
+            heading, above = text[start:end], start
+            continue
+        if kind == "row":
+            found.append(Sentence(start, text[start:end], heading, above, whole=False, row=True))
             continue
         for begin, stop in _split(text, start, end):
             part = text[begin:stop]
-            found.append(Sentence(begin, part, heading, bool(re.search(r"[.!?。！？]\W*$", part))))
+            found.append(Sentence(begin, part, heading, above, bool(re.search(r"[.!?。！？]\W*$", part))))
     return found
 
 
-def _blocks(text: str) -> Iterator[tuple[int, int, bool]]:
-    """Give the spans of paragraphs, items, cells and headings (marked true), without their markers."""
+def _blocks(text: str) -> Iterator[tuple[int, int, str]]:
+    """Give the spans and kinds of paragraphs and items, table rows and headings, without markers."""
     lines = list(_lines(text))
     open_start = open_end = -1
     fenced = _begins_in_code(text, lines)
@@ -71,28 +77,27 @@ def _blocks(text: str) -> Iterator[tuple[int, int, bool]]:
         fence = _FENCE.match(line)
         heading, item = _HEADING.match(line), _ITEM.match(line)
         silent = fence or fenced or not line.strip() or _UNDERLINE.match(line)
-        row = "|" in line or "\t" in line.strip()
+        row = _CELLS.search(line.strip()) or line.lstrip().startswith("|")
         if open_start >= 0 and (silent or row or heading or item or _is_break(text, lines, number)):
-            yield open_start, open_end, False
+            yield open_start, open_end, "text"
             open_start = -1
         if fence:
             fenced = not fenced
         if silent:
             continue
         if row:
-            for cell in _CELL.finditer(line):
-                yield from _trimmed(text, start + cell.start(), start + cell.end(), False)
+            yield from _trimmed(text, start, end, "row")
         elif heading:
-            yield from _trimmed(text, start + heading.end(), end, True)
+            yield from _trimmed(text, start + heading.end(), end, "heading")
         elif open_start < 0 and not item and _is_heading(text, lines, number):
-            yield from _trimmed(text, start, end, True)
+            yield from _trimmed(text, start, end, "heading")
         else:
             marker = item or _QUOTE.match(line)
             if open_start < 0:
                 open_start = start + (marker.end() if marker else len(line) - len(line.lstrip()))
             open_end = start + len(line.rstrip())
     if open_start >= 0:
-        yield open_start, open_end, False
+        yield open_start, open_end, "text"
 
 
 def _begins_in_code(text: str, lines: list[tuple[int, int]]) -> bool:
@@ -108,10 +113,10 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
         start += len(line) + 1
 
 
-def _trimmed(text: str, start: int, end: int, is_heading: bool) -> Iterator[tuple[int, int, bool]]:
+def _trimmed(text: str, start: int, end: int, kind: str) -> Iterator[tuple[int, int, str]]:
     part = text[start:end]
     if part.strip():
-        yield start + len(part) - len(part.lstrip()), start + len(part.rstrip()), is_heading
+        yield start + len(part) - len(part.lstrip()), start + len(part.rstrip()), kind
 
 
 def _is_break(text: str, lines: list[tuple[int, int]], number: int) -> bool:
@@ -126,7 +131,7 @@ def _is_heading(text: str, lines: list[tuple[int, int]], number: int) -> bool:
     """Whether a line stands for itself like a heading: short, with no end mark, followed by a break."""
     start, end = lines[number]
     line = text[start:end].strip()
-    if len(line) > LONGEST_HEADING or _ENDED.search(line) or line.startswith((" ", "-", "|")):
+    if len(line) > LONGEST_HEADING or _ENDED.search(line) or re.search(r"\s[—–]\s", line):
         return False
     if number + 1 == len(lines):
         return False
@@ -140,7 +145,7 @@ def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     begin = start
     for border in _BORDER.finditer(text, start, end):
         head = text[begin : border.end()].rstrip()
-        if _ABBREVIATION.search(head) or _is_open(head):
+        if _ABBREVIATION.search(head) or _is_open(head) or head.endswith(" ..."):
             continue
         yield begin, begin + len(head)
         begin = border.end()

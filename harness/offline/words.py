@@ -30,6 +30,23 @@ _FORMS = """
     spend spent|take took taken|tie tied tying|try tries tried|use used using|write wrote written
 """
 
+_VAGUE = """
+    available bad best better case certain common exist exists existing good important interesting
+    issue issues kind kinds matter need needed needs new number problem problems set sort thing type
+    types typical used useful user users using value values
+"""
+_KIN = """
+    kill cancel terminate abort stop end interrupt|crash failure fail die kill
+    delete remove drop erase discard purge|create make add|start begin launch|resume continue restart
+    recover restore|fast quick performance speed slow|error failure problem fault
+    limit maximum cap bound|cost price budget expense|change modify alter update edit
+    show display list view|choose select pick|configure setting configuration|install setup
+    save store persist|write store|retrieve read fetch|send deliver submit|check verify validate test
+    secure security protect|allow permit enable grant|forbid deny refuse block reject prevent
+    stuck hang wait block|back backup|document file page|agent subagent worker|resume recover
+    retry repeat again|split divide partition
+"""
+
 _STOPWORDS = frozenset(_COMMON.split())
 _OF_ASKING = frozenset(_ASKING.split())
 _IRREGULAR = {
@@ -38,17 +55,19 @@ _IRREGULAR = {
     for form in forms
 }
 
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_KIN_GROUPS = [line.split() for line in re.split(r"[|\n]", _KIN) if line.strip()]
+_VAGUE_WORDS = frozenset(_VAGUE.split())
+_TOKEN = re.compile(r"[^\W_]+(?:(?:['’]|_+)[^\W_]+)*")
 _MARKER = re.compile(r"(?:\A|\n)\s*(?:[-*+•]|\(?\d{1,3}[.)]|#{1,6}|>)\s+")
-_LINK = re.compile(r"!?\[([^\]\n]*)\](?:\([^)\s]*\)|\[[^\]]*\])")
-_REFERENCE = re.compile(r"\[\^?\d+(?:\s*[,-]\s*\d+)*\]|\[citation needed\]")
+_LINK = re.compile(r"!?\[([^\]\n]*)\](?:\([^)\n]*\)|\[[^\]]*\])")
+_REFERENCE = re.compile(r"(`[^`]*`)|\[\^?\d+(?:\s*[,;–-]\s*\d+)*\]|\[citation needed\]")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|_{2})(?=\S)([^*]+?)(?<=\S)\1(?![\w*])")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_JOINT = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z][a-z])")
 
 
 def words(text: str) -> list[str]:
-    """Give the words of a text as written; identifiers such as `max_steps` or `maxSteps` in their parts."""
-    return [part for token in _TOKEN.findall(text) for part in _CAMEL.split(token)]
+    """Give the words of a text as written; an identifier such as `max_steps` is one word."""
+    return _TOKEN.findall(text)
 
 
 def is_common(word: str) -> bool:
@@ -67,8 +86,29 @@ def subject_words(text: str) -> list[str]:
 
 
 def terms(text: str) -> list[str]:
-    """Give the stems of a text's words, common words left out, in order and with repeats."""
-    return [stem(word) for word in words(text) if not is_common(word)]
+    """Give the stems of a text's words, common words left out, in order and with repeats.
+
+    An identifier gives itself and its parts, so that it is found by its name and by the words in it.
+    """
+    found: list[str] = []
+    for word in words(text):
+        parts = _JOINT.split(word)
+        if len(parts) > 1:
+            found.append(stem(word))
+        found += [stem(part) for part in parts if not is_common(part)]
+    return found
+
+
+def is_vague(word: str) -> bool:
+    """Whether a word says little about what a question is about, though it belongs to it."""
+    return word.lower() in _VAGUE_WORDS
+
+
+@lru_cache(maxsize=1_000)
+def kin(word_stem: str) -> frozenset[str]:
+    """Give the stems of words that often stand for the same thing; empty for most words."""
+    groups = [{stem(word) for word in group} for group in _KIN_GROUPS]
+    return frozenset().union(*(group for group in groups if word_stem in group)) - {word_stem}
 
 
 @lru_cache(maxsize=50_000)
@@ -88,7 +128,9 @@ def stem(word: str) -> str:
         text = text[:-3]
     elif text.endswith("ly") and len(text) > 5:
         text = text[:-2]
-    if text.endswith("y") and text[-2] not in "aeiou":
+    if text.endswith("ery") and len(text) > 6:
+        text = text[:-1]
+    elif text.endswith("y") and text[-2] not in "aeiou":
         text = text[:-1] + "i"
     return text[:-1] if text.endswith("e") and len(text) > 3 else text
 
@@ -105,13 +147,15 @@ def _without_plural(text: str) -> str:
 
 def tidy(quote: str) -> str:
     """Give a quote as a sentence to print: on one line, without markup, with an end mark."""
-    text = _MARKER.sub("; ", quote).strip()
-    text = _REFERENCE.sub("", _LINK.sub(r"\1", text))
+    text = _MARKER.sub("; ", re.sub(r"(?<![:;.,])\n\s*\n", ": ", quote)).strip()
+    cells = [cell.strip() for cell in text.split(" | ") if cell.strip(" |")]
+    if len(cells) > 1:
+        text = f"{cells[0].strip('| ')}: {'; '.join(cells[1:]).rstrip('| ')}"
+    text = _REFERENCE.sub(lambda found: found[1] or "", _LINK.sub(r"\1", text))
     text = _EMPHASIS.sub(r"\2", " ".join(text.split()))
     text = text.replace(":;", ":").strip(" ;*_")
     if text.count("`") % 2:
         text = text.replace("`", "")
-    text = text[:1].upper() + text[1:] if text[:1].islower() and " " in text else text
     if text.endswith((":", ",")):
         return text[:-1] + "."
     return text if not text or text.endswith((".", "!", "?", "…", "。", "！", "？")) else text + "."

@@ -208,6 +208,10 @@ def translated(where: str) -> Iterator[None]:
             f"Postgres at {where} ended the connection, as it does when it stops or restarts; try again."
         ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if error.sqlstate:
+            raise StoreUnavailable(
+                f"Postgres at {where} could not serve a statement now: {_reason(error)}; try again."
+            ) from error
         raise StoreUnavailable(
             f"Postgres at {where} stopped answering: {_reason(error)}; check that it runs and try again."
         ) from error
@@ -224,11 +228,13 @@ def place(dsn: str) -> str:
     try:
         parts = conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
-        # Unchained: libpq's message repeats the DSN, which may hold a password.
+        parts = None
+    if parts is None:
+        # Not chained to the driver's error: that repeats the DSN, which may hold a password.
         raise StoreUnavailable(
             "The DSN is not one Postgres understands; write it as postgresql://user@host:5432/database "
             "in --dsn or HARNESS_DSN."
-        ) from None
+        )
     host = parts.get("host") or parts.get("hostaddr") or "the default socket"
     port = parts.get("port") or "5432"
     return f"{host}:{port}/{parts.get('dbname') or ''}".rstrip("/")
@@ -248,6 +254,4 @@ def _settings(dsn: str) -> str:
 def _reason(error: psycopg.Error) -> str:
     """Give the one line of a driver error that says what happened, without the statement or its values."""
     text = error.diag.message_primary or str(error) or type(error).__name__
-    line = text.strip().splitlines()[0]
-    said_by_server = re.search(r"(?:FATAL|failed):\s+(?!FATAL)(.*)$", line)
-    return (said_by_server[1] if said_by_server else line).rstrip(".")
+    return re.sub(r"^.*(?:FATAL|failed|is bad):\s+", "", text.strip().splitlines()[0]).rstrip(".")

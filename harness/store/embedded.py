@@ -33,7 +33,7 @@ from harness.store.postmaster import Postmaster, Running
 
 DATA = "postgres"
 
-SHELTER = Path("/var/lib/subagent-harness")
+SHELTER = Path("/var/lib/subagent-harness-databases")
 """Where root keeps databases whose home the server's account cannot enter, one folder for each home."""
 
 

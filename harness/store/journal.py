@@ -9,8 +9,6 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import ValidationError
-
 from harness.errors import LeaseLost, NoSuchSession, StoreError, StoreUnavailable
 from harness.events import AnyPayload, Event, Payload, Span, read_payload
 from harness.records import SessionStatus
@@ -39,6 +37,7 @@ class Journal:
         self.state = state
         self._listeners: list[Listener] = []
         self._order = asyncio.Lock()
+        self._appending: set[asyncio.Task[Event]] = set()
 
     @property
     def session_id(self) -> str:
@@ -60,7 +59,7 @@ class Journal:
         """Commit one event, and with it the session's new `status` if given.
 
         Raises:
-            LeaseLost: another process may write this session now, or the lease ended while the store was away.
+            LeaseLost: another process may write this session now, or the lease ended with the store away.
         """
         span = span or Span(trace_id=self.state.trace_id)
         row: dict[str, Any] = {
@@ -78,13 +77,20 @@ class Journal:
             "payload": _text(payload),
             "status": status,
         }
+        # Shielded: what may have been committed has to be folded in, also when the caller is cancelled.
+        work = asyncio.create_task(self._append(row, payload, span), name=f"append {payload.kind}")
+        self._appending.add(work)
+        work.add_done_callback(self._appending.discard)
+        return await asyncio.shield(work)
+
+    async def _append(self, row: dict[str, Any], payload: AnyPayload, span: Span) -> Event:
         async with self._order:
             stored = await self._commit(row)
             event = Event(
                 session_id=self.session_id,
                 seq=stored["seq"],
                 id=row["id"],
-                agent_run_id=run_id,
+                agent_run_id=row["agent_run_id"],
                 span=span,
                 recorded_at=stored["recorded_at"],
                 payload=payload,
@@ -103,10 +109,11 @@ class Journal:
                     f"go on with: harness resume {self.session_id}"
                 )
             try:
-                stored = await self.database.one(_SQL["append_event"], row)
-                stored = stored or await self.database.one(_SQL["event_by_id"], row)
-            except StoreUnavailable as problem:
-                log.warning("journal append waits for the store: %s", problem)
+                async with asyncio.timeout(self.lease.left_s):
+                    stored = await self.database.one(_SQL["append_event"], row)
+                    stored = stored or await self.database.one(_SQL["event_by_id"], row)
+            except (StoreUnavailable, TimeoutError) as problem:
+                log.warning("journal append waits for the store: %s", problem or "no answer")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
                 continue
@@ -149,7 +156,7 @@ async def load_state(database: Database, session_id: str) -> SessionState:
 def _event(row: dict[str, Any]) -> Event:
     try:
         payload = read_payload(row["kind"], row["version"], row["payload"])
-    except ValidationError as problem:
+    except ValueError as problem:
         raise StoreError(
             f"Event {row['seq']} ({row['kind']}, version {row['version']}) of session {row['session_id']} "
             "cannot be read by this version of the harness; use the version that wrote it, or a newer one."

@@ -31,6 +31,9 @@ _JOURNAL = queries("journal")
 _MARGIN = 0.2
 """The share of the lease's time that the holder does not use: room for clocks and slow commits."""
 
+_LAST_TRY_S = 1.0
+"""How long a renewal may take when the time is up: a process that was frozen may still be the holder."""
+
 
 class Holder(Record):
     """The operating system's name of a process: enough to tell whether it still lives."""
@@ -85,20 +88,28 @@ def process_alive(pid: int, started: float) -> bool:
 class Lease:
     """This process's right to write one session, for as long as it keeps renewing it."""
 
-    def __init__(self, database: Database, session_id: str, token: int, ttl_s: float) -> None:
+    def __init__(
+        self, database: Database, session_id: str, token: int, ttl_s: float, asked: float | None = None
+    ) -> None:
+        """`asked` is the monotonic time at which the lease was asked for, now by default."""
         self.session_id = session_id
         self.token = token
         self.ttl_s = ttl_s
         self.lost = asyncio.Event()
         self.cancel_requested = asyncio.Event()
         self._database = database
-        self._until = time.monotonic() + ttl_s * (1 - _MARGIN)
+        self._until = self._safe_until(time.monotonic() if asked is None else asked)
         self._beat: asyncio.Task[None] | None = None
 
     @property
     def held(self) -> bool:
         """Whether this process may still write."""
         return not self.lost.is_set() and time.monotonic() < self._until
+
+    @property
+    def left_s(self) -> float:
+        """Seconds for which this process may still write without renewing; 0 when it may not."""
+        return max(0.0, self._until - time.monotonic()) if self.held else 0.0
 
     def lose(self) -> None:
         """Note that the lease is gone; nothing may be written any more."""
@@ -122,24 +133,32 @@ class Lease:
             log.warning("the lease could not be released and ends by itself: %s", problem)
 
     async def _renew(self) -> None:
+        pause = self.ttl_s / 3
         while not self.lost.is_set():
-            await asyncio.sleep(self.ttl_s / 3 if self.held else 0.2)
+            await asyncio.sleep(min(pause, self.left_s))
             asked = time.monotonic()
             try:
-                row = await self._database.one(
-                    _SQL["renew_lease"], {"id": self.session_id, "token": self.token, "ttl": self.ttl_s}
-                )
-            except StoreUnavailable as problem:
-                log.warning("the lease could not be renewed yet: %s", problem)
+                async with asyncio.timeout(max(self.left_s, _LAST_TRY_S)):
+                    row = await self._database.one(
+                        _SQL["renew_lease"], {"id": self.session_id, "token": self.token, "ttl": self.ttl_s}
+                    )
+            except (StoreUnavailable, TimeoutError) as problem:
+                log.warning("the lease could not be renewed yet: %s", problem or "no answer")
                 if not self.held:
                     self.lose()
+                # Soon again: a store that restarts is back long before the lease has ended.
+                pause = min(0.5, self.ttl_s / 20)
                 continue
+            pause = self.ttl_s / 3
             if row is None:
                 self.lose()
                 return
-            self._until = asked + self.ttl_s * (1 - _MARGIN)
+            self._until = self._safe_until(asked)
             if row["cancel_requested"]:
                 self.cancel_requested.set()
+
+    def _safe_until(self, asked: float) -> float:
+        return asked + self.ttl_s * (1 - _MARGIN)
 
 
 async def acquire(
@@ -184,6 +203,7 @@ async def acquire(
 
 
 async def _take(database: Database, session_id: str, row: dict[str, Any], ttl_s: float) -> Lease | None:
+    asked = time.monotonic()
     taken = await database.one(
         _SQL["take_lease"],
         {
@@ -193,4 +213,4 @@ async def _take(database: Database, session_id: str, row: dict[str, Any], ttl_s:
             "dead_token": row["token"] if row["leased"] else None,
         },
     )
-    return Lease(database, session_id, taken["token"], ttl_s) if taken else None
+    return Lease(database, session_id, taken["token"], ttl_s, asked) if taken else None

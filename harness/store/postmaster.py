@@ -157,6 +157,7 @@ class Postmaster:
             elif child is None and running is None:
                 programs = binaries()
                 self.initialise(programs)
+                self._make_socket_folder()
                 self._clear_stale()
                 log_before = self._rotated_log()
                 child = self._launch(programs)
@@ -182,7 +183,7 @@ class Postmaster:
             deadline = time.monotonic() + patience
             while time.monotonic() < deadline:
                 if _is_gone(server):
-                    self._clear_stale()
+                    self._remove_socket_folder()
                     return True
                 time.sleep(_POLL_S)
         raise StoreUnavailable(
@@ -190,12 +191,9 @@ class Postmaster:
         )
 
     def _launch(self, binaries: Binaries) -> subprocess.Popen[bytes]:
-        folder = self.socket_folder
-        if folder != self.data:
-            self._make_private(folder)
         settings = {
             **SETTINGS,
-            "unix_socket_directories": '"' + str(folder).replace('"', '""') + '"',
+            "unix_socket_directories": '"' + str(self.socket_folder).replace('"', '""') + '"',
             "cluster_name": self._cluster,
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
@@ -226,11 +224,8 @@ class Postmaster:
     def _clear_stale(self) -> None:
         """Remove the lock files of a server that `find` proved dead: Postgres trusts the pid in them."""
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-        folder = self.socket_folder
         for name in (SOCKET, f"{SOCKET}.lock"):
-            (folder / name).unlink(missing_ok=True)
-        if folder != self.data and folder.exists():
-            folder.rmdir()
+            (self.socket_folder / name).unlink(missing_ok=True)
 
     @cached_property
     def socket_folder(self) -> Path:
@@ -243,7 +238,10 @@ class Postmaster:
         temporary = Path(tempfile.gettempdir())
         return (temporary if self.account.reaches(temporary) else Path("/tmp")) / self._cluster
 
-    def _make_private(self, folder: Path) -> None:
+    def _make_socket_folder(self) -> None:
+        folder = self.socket_folder
+        if folder == self.data:
+            return
         try:
             folder.mkdir(mode=0o700)
             self.account.owns(folder)
@@ -254,6 +252,10 @@ class Postmaster:
                     f"{folder} exists and is not the embedded Postgres' private folder: remove it, "
                     "or use a home folder with a shorter path."
                 ) from None
+
+    def _remove_socket_folder(self) -> None:
+        if self.socket_folder != self.data and self.socket_folder.exists():
+            self.socket_folder.rmdir()
 
     def _rotated_log(self) -> int:
         size = self.log.stat().st_size if self.log.exists() else 0

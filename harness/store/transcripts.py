@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from typing import Any, cast
 
 from claude_agent_sdk import (
@@ -55,13 +56,21 @@ class TranscriptStore(SessionStore):
 
         Raises:
             LeaseLost: the lease is gone; nothing was written.
+            TimeoutError: the store did not answer in time.
+            StoreUnavailable: an earlier batch could not be stored; what follows it would leave a hole.
         """
         if not entries:
             return
+        if self.broken is not None:
+            raise StoreUnavailable(
+                f"An earlier part of this transcript could not be stored ({self.broken}); "
+                "resume the session to go on from where it ends."
+            )
         rows = [cast(Entry, entry) for entry in entries]
         params: dict[str, object] = {
             **self._key(key),
-            "uuids": [row.get("uuid") for row in rows],
+            # An entry without an id gets one for this call, so that trying again stores it only once.
+            "uuids": [row.get("uuid") or str(uuid.uuid4()) for row in rows],
             "parents": [row.get("parentUuid") for row in rows],
             "types": [row.get("type") for row in rows],
             "entries": [json.dumps(row) for row in rows],

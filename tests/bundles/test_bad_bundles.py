@@ -24,6 +24,16 @@ You read strata.
 
 INPUT = "from pydantic import BaseModel\nclass Input(BaseModel):\n    area: str\n"
 
+DATING = """\
+from pydantic import BaseModel
+from harness.tools import Tool, Toolset
+
+async def date(context, query):
+    return "old"
+
+TOOLSET = Toolset("dating", (Tool("date", "Date a layer.", BaseModel, date),))
+"""
+
 
 def front(line: str, without: str = "") -> str:
     """Give the definition with a line more, and perhaps one less."""
@@ -34,40 +44,90 @@ def front(line: str, without: str = "") -> str:
 BAD: dict[str, tuple[dict[str, str], str]] = {
     "no front matter": ({"AGENT.md": "You read strata."}, "AGENT.md should begin with YAML front matter"),
     "front matter not closed": ({"AGENT.md": "---\nrole: x\n"}, "should begin with YAML front matter"),
-    "front matter is a list": ({"AGENT.md": "---\n- a\n---\nx"}, "the front matter should be 'key: value' lines"),
-    "broken YAML": ({"AGENT.md": front("tools: [corpus", "tools")}, "AGENT.md, line 3: the front matter is not valid"),
-    "key twice": ({"AGENT.md": front("role: a")}, "AGENT.md, line 3: the front matter is not valid YAML: 'role' is"),
-    "unknown key": ({"AGENT.md": front("descripton: x")}, "descripton: is not known (did you mean 'description'?)"),
+    "front matter is a list": (
+        {"AGENT.md": "---\n- a\n---\nx"},
+        "the front matter should be 'key: value' lines",
+    ),
+    "broken YAML": (
+        {"AGENT.md": front("tools: [corpus", "tools")},
+        "AGENT.md, line 3: the front matter is not valid",
+    ),
+    "key twice": (
+        {"AGENT.md": front("role: a")},
+        "AGENT.md, line 3: the front matter is not valid YAML: 'role' is",
+    ),
+    "unknown key": (
+        {"AGENT.md": front("descripton: x")},
+        "descripton: is not known (did you mean 'description'?)",
+    ),
     "unknown limit": (
         {"AGENT.md": front("limits: {max_stepps: 3}")},
         "limits.max_stepps: is not known (did you mean 'max_steps'?)",
     ),
-    "limit too small": ({"AGENT.md": front("limits: {max_steps: 0}")}, "limits.max_steps: input should be greater"),
-    "limit no number": ({"AGENT.md": front("limits: {timeout_s: soon}")}, "limits.timeout_s: input should be a valid"),
-    "name not the folder's": ({"AGENT.md": front("name: other")}, "name: 'other' should be the folder's name"),
-    "name no text": ({"AGENT.md": front("name: 12")}, "name: input should be a valid string (got 12)"),
+    "limit too small": (
+        {"AGENT.md": front("limits: {max_steps: 0}")},
+        "limits.max_steps: should be greater",
+    ),
+    "limit no number": (
+        {"AGENT.md": front("limits: {timeout_s: soon}")},
+        "limits.timeout_s: should be a valid",
+    ),
+    "name not the folder's": (
+        {"AGENT.md": front("name: other")},
+        "name: 'other' should be the folder's name",
+    ),
+    "name no text": ({"AGENT.md": front("name: 12")}, "name: should be a valid string (got 12)"),
     "no description": ({"AGENT.md": front("", "description")}, "description: is empty"),
     "no prompt": ({"AGENT.md": AGENT.replace("You read strata.\n", "")}, "prompt: is empty"),
     "unknown model role": (
         {"AGENT.md": front("model: reserch")},
         "nor a model's id (did you mean 'research'?)",
     ),
-    "unknown effort": ({"AGENT.md": front("effort: hihg")}, "effort: input should be 'low', 'medium'"),
-    "tools no list": ({"AGENT.md": front("tools: {a: b}", "tools")}, "tools: input should be a valid list"),
-    "tool with no name": ({"AGENT.md": front("tools: ['Bash(git *)']", "tools")}, "tools: 'Bash(git *)' is not the name"),
-    "tool twice": ({"AGENT.md": front("tools: [corpus, corpus]", "tools")}, "tools: 'corpus' is listed twice"),
-    "delegating tool": ({"AGENT.md": front("tools: [Agent]", "tools")}, "tools: 'Agent' starts agents outside"),
-    "Claude Code's own key": ({"AGENT.md": front("permissionMode: plan")}, "permissionMode: the harness does not"),
-    "replay of no tool": ({"AGENT.md": front("replay: {corpsu: unsafe}")}, "replay: 'corpsu' is not among its tools"),
-    "replay unknown": ({"AGENT.md": front("replay: {corpus: maybe}")}, "replay.corpus: input should be 'read_only'"),
+    "unknown effort": ({"AGENT.md": front("effort: hihg")}, "effort: should be 'low', 'medium'"),
+    "tools no list": ({"AGENT.md": front("tools: {a: b}", "tools")}, "tools: should be a valid list"),
+    "tool with no name": (
+        {"AGENT.md": front("tools: ['Bash(git *)']", "tools")},
+        "tools: 'Bash(git *)' is not the name",
+    ),
+    "tool twice": (
+        {"AGENT.md": front("tools: [corpus, corpus]", "tools")},
+        "tools: 'corpus' is listed twice",
+    ),
+    "delegating tool": (
+        {"AGENT.md": front("tools: [Agent]", "tools")},
+        "tools: 'Agent' starts agents outside",
+    ),
+    "Claude Code's own key": (
+        {"AGENT.md": front("permissionMode: plan")},
+        "permissionMode: the harness does not",
+    ),
+    "replay of no tool": (
+        {"AGENT.md": front("replay: {mcp__corpsu__search: unsafe}")},
+        "replay: 'mcp__corpsu__search' is not among its tools",
+    ),
+    "replay of a toolset": (
+        {"AGENT.md": front("replay: {corpus: unsafe}")},
+        "replay: 'corpus' is a whole toolset; name its tools one by one, as mcp__corpus__<tool>",
+    ),
+    "replay of no tool of its own": (
+        {"AGENT.md": front("replay: {mcp__dating__dote: unsafe}"), "tools.py": DATING},
+        "replay: 'mcp__dating__dote' is not among its tools (did you mean 'mcp__dating__date'?)",
+    ),
+    "replay unknown": (
+        {"AGENT.md": front("replay: {mcp__corpus__read: maybe}")},
+        "replay.mcp__corpus__read: should be 'read_only'",
+    ),
     "no output": ({"AGENT.md": front("", "output")}, "output: is missing; write 'output: markdown'"),
-    "output unknown": ({"AGENT.md": front("output: html", "output")}, "output: input should be 'markdown'"),
+    "output unknown": ({"AGENT.md": front("output: html", "output")}, "output: should be 'markdown'"),
     "two outputs": (
         {"AGENT.md": AGENT, "schemas.py": INPUT + "class Output(Input): ..."},
         "output: says markdown, but there is a schema",
     ),
     "no Input": ({"AGENT.md": AGENT, "schemas.py": "x = 1"}, "schemas.py: Input: is missing"),
-    "Input no model": ({"AGENT.md": AGENT, "schemas.py": "class Input: ..."}, "schemas.py: Input should be a pydantic"),
+    "Input no model": (
+        {"AGENT.md": AGENT, "schemas.py": "class Input: ..."},
+        "schemas.py: Input should be a pydantic",
+    ),
     "Input written twice": (
         {"AGENT.md": front("input_schema: {type: object}"), "schemas.py": INPUT},
         "input_schema: schemas.py has an Input as well",
@@ -104,13 +164,19 @@ BAD: dict[str, tuple[dict[str, str], str]] = {
         {"AGENT.md": front("input_schema: {type: object, $ref: 'https://example.com/x'}")},
         "input_schema: it refers to https://example.com/x",
     ),
-    "tools without a toolset": ({"AGENT.md": AGENT, "tools.py": "x = 1"}, "tools.py: TOOLSET: should be a Toolset"),
+    "tools without a toolset": (
+        {"AGENT.md": AGENT, "tools.py": "x = 1"},
+        "tools.py: TOOLSET: should be a Toolset",
+    ),
     "tools that raise": (
         {"AGENT.md": AGENT, "tools.py": "\n\n1 / 0"},
         "tools.py, line 3, does not load; mend it: ZeroDivisionError: division by zero.",
     ),
     "a toolset of the harness's name": (
-        {"AGENT.md": AGENT, "tools.py": "from harness.tools import Toolset\nTOOLSET = Toolset('harness', ())"},
+        {
+            "AGENT.md": AGENT,
+            "tools.py": "from harness.tools import Toolset\nTOOLSET = Toolset('harness', ())",
+        },
         "toolsets: 'harness' cannot be a toolset's name",
     ),
     "toolsets of one name": (
@@ -162,7 +228,9 @@ def test_a_definition_that_is_no_text_is_refused(tmp_path: Path) -> None:
         load_bundle(file)
 
 
-@pytest.mark.parametrize("name", ["", "Geologist", "field geologist", "9", "a" * 65, "any", "person", "harness"])
+@pytest.mark.parametrize(
+    "name", ["", "Geologist", "field geologist", "9", "a" * 65, "any", "person", "harness"]
+)
 def test_a_name_that_cannot_be_one_is_refused(name: str) -> None:
     """Names are short, plain and not taken by the harness itself."""
     with pytest.raises(BadBundle, match=f"The bundle '{name}': name: "):
@@ -189,5 +257,7 @@ def test_two_tools_of_one_name_are_refused() -> None:
 
 def test_a_schema_that_is_no_model_is_refused() -> None:
     """A Python user's mistake gets the same kind of sentence."""
-    with pytest.raises(BadBundle, match="The bundle 'x': output: should be a pydantic model class, not <class 'dict'>"):
+    with pytest.raises(
+        BadBundle, match="The bundle 'x': output: should be a pydantic model class, not <class 'dict'>"
+    ):
         Bundle.define(name="x", description="x", prompt="x", output=dict)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from harness.bundles.validate import validate_input, validate_output
 from harness.content import builtin_root
 from harness.errors import BadBundle
 from harness.records import Limits
+from harness.tools import Tool, ToolContext, Toolset
 
 BUILTIN = {"analyst", "fact_checker", "lead", "researcher"}
 
@@ -68,7 +69,7 @@ def write(project: Path, name: str, **files: str) -> Path:
 def test_built_in_bundles_load_without_a_project() -> None:
     """Without a project there are exactly the built-in bundles, each complete and with a version."""
     bundles = load_bundles(None)
-    assert BUILTIN <= set(bundles)
+    assert set(bundles) >= BUILTIN
     for bundle in bundles.values():
         assert len(bundle.version) == 64
         assert bundle.role
@@ -94,7 +95,10 @@ def test_a_project_adds_and_overrides(tmp_path: Path) -> None:
 
 def test_a_folder_gives_every_field(tmp_path: Path) -> None:
     """Front matter, schemas and tools all reach the bundle."""
-    agent = AGENT.replace("tools:", "replay: {dating: idempotent}\neffort: high\nmodel: checking\ntools:")
+    agent = AGENT.replace(
+        "tools:",
+        "replay: {mcp__dating__date: idempotent, Read: read_only}\neffort: high\nmodel: checking\ntools:",
+    )
     bundle = load_bundle(write(tmp_path, "geologist", AGENT_md=agent, schemas_py=SCHEMAS, tools_py=TOOLS))
     assert (bundle.name, bundle.role, bundle.model, bundle.effort) == (
         "geologist",
@@ -106,7 +110,7 @@ def test_a_folder_gives_every_field(tmp_path: Path) -> None:
     assert bundle.limits == Limits(max_steps=5)
     assert bundle.output is None
     assert [toolset.name for toolset in bundle.toolsets] == ["dating"]
-    assert dict(bundle.replay) == {"dating": "idempotent"}
+    assert dict(bundle.replay) == {"mcp__dating__date": "idempotent", "Read": "read_only"}
     assert bundle.one_pager == (
         "geologist (field geologist): Reads strata. Takes {layers: [{age: integer}]}. Gives Markdown text."
     )
@@ -130,7 +134,7 @@ def test_two_bundles_may_both_have_schemas(tmp_path: Path) -> None:
 
 
 def test_the_version_follows_the_content(tmp_path: Path) -> None:
-    """The same content has the same version wherever it lies; a changed prompt, schema or tool has another."""
+    """The same content has the same version wherever it lies; a changed prompt, schema or tool another."""
     agent = AGENT
     one = load_bundle(write(tmp_path / "a", "geologist", AGENT_md=agent, schemas_py=SCHEMAS, tools_py=TOOLS))
     same = load_bundle(write(tmp_path / "b", "geologist", AGENT_md=agent, schemas_py=SCHEMAS, tools_py=TOOLS))
@@ -208,7 +212,9 @@ def test_one_name_for_two_bundles_is_refused(tmp_path: Path) -> None:
     """Within one half a name belongs to one bundle; the sentence names both files."""
     write(tmp_path, "geologist", AGENT_md=AGENT)
     (tmp_path / "subagents" / "other.md").write_text(AGENT)
-    with pytest.raises(BadBundle, match=r"other\.md: name: 'geologist' is taken by .*AGENT\.md; rename one\."):
+    with pytest.raises(
+        BadBundle, match=r"other\.md: name: 'geologist' is taken by .*AGENT\.md; rename one\."
+    ):
         load_bundles(tmp_path)
 
 
@@ -230,6 +236,30 @@ def test_every_built_in_field_is_described() -> None:
             for place in (schema, *schema.get("$defs", {}).values()):
                 for name, field in place.get("properties", {}).items():
                     assert field.get("description"), f"{bundle.name}: {name}"
+
+
+async def date(context: ToolContext, task: Task) -> str:
+    """Answer as a tool."""
+    return f"{context.tenant} {task.objective}"
+
+
+async def date_anew(context: ToolContext, task: Task) -> str:
+    """Answer as a better tool."""
+    return f"{task.objective} {context.tenant}"
+
+
+def test_the_version_follows_the_code_of_tools_defined_in_python() -> None:
+    """A tool that may answer otherwise makes another version."""
+    versions = {
+        Bundle.define(
+            name="geologist",
+            description="x",
+            prompt="x",
+            toolsets=[Toolset("dating", (Tool("date", "Dates.", Task, run),))],
+        ).version
+        for run in (date, date_anew, date)
+    }
+    assert len(versions) == 2
 
 
 def test_definition_in_python_has_the_same_defaults() -> None:

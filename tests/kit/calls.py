@@ -66,8 +66,10 @@ class Calls:
         return call
 
     def ended(self, call: Call, outcome: Outcome) -> None:
-        """Record how a request ended."""
+        """Record how a request ended; what comes after its end does not change it."""
         with self._lock:
+            if call.outcome != "open":
+                return
             call.outcome, call.ended_at = outcome, time.time()
             usage = asdict(call.usage) if call.usage else None
             self._write(

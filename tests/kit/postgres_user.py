@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 SCRIPT = """
-import json, os, sys
+import json, os, sys, time
 from pathlib import Path
 from harness.errors import HarnessError
 from harness.store.embedded import EmbeddedServer, status
@@ -21,12 +21,16 @@ def say(**what):
     print(json.dumps(what), flush=True)
 
 home = Path(sys.argv[1])
+if "--uid" in sys.argv:
+    # Only now: the interpreter itself may lie where that account cannot go.
+    uid = int(sys.argv[sys.argv.index("--uid") + 1])
+    os.setgroups([]), os.setgid(uid), os.setuid(uid)
 try:
     with EmbeddedServer.acquire(home) as server:
         child = os.fork() if "--fork" in sys.argv else None
         if child == 0:
             os.close(0), os.close(1)
-            os.execv("/bin/sleep", ["sleep", "60"]) if "--exec" in sys.argv else __import__("time").sleep(60)
+            os.execv("/bin/sleep", ["sleep", "60"]) if "--exec" in sys.argv else time.sleep(60)
             os._exit(0)
         say(dsn=server.dsn, pid=status(home).pid, child=child)
         sys.stdin.readline()
@@ -40,20 +44,15 @@ except KeyboardInterrupt:
 class PostgresUser:
     """Starts at once; `answer()` waits for the server, `leave()` gives it back; the context kills it."""
 
-    def __init__(
-        self, home: Path, *options: str, command: tuple[str, ...] = (), uid: int | None = None
-    ) -> None:
+    def __init__(self, home: Path, *options: str) -> None:
         self.process = subprocess.Popen(
-            [*command, sys.executable, "-c", SCRIPT, str(home), *options],
+            [sys.executable, "-c", SCRIPT, str(home), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd="/",
             env={"PATH": "/usr/bin:/bin", "HOME": str(home), "ANTHROPIC_API_KEY": "sk-ant-test-dummy"},
             start_new_session=True,
-            user=uid,
-            group=uid,
-            extra_groups=None if uid is None else [],
         )
         self.pid = self.process.pid
 

@@ -145,7 +145,10 @@ class Request:
 
     @property
     def is_auxiliary(self) -> bool:
-        """Guess whether this is a call of the CLI's own: it offers no tool the agent could call."""
+        """Guess whether this is a call of the CLI's own: it offers no tool an agent could call.
+
+        Wrong for an agent without any tool: tell that one by its `system_text`.
+        """
         return all("input_schema" not in tool for tool in self.body.get("tools", ()))
 
     def tool_uses(self) -> list[ToolUse]:
@@ -174,8 +177,9 @@ class Request:
         """The tool a typed answer has to be given with: StructuredOutput, or the one `tool_choice` forces."""
         if self.offers(STRUCTURED_OUTPUT):
             return STRUCTURED_OUTPUT
-        choice = self.body.get("tool_choice") or {}
-        return str(choice["name"]) if choice.get("type") == "tool" else None
+        forced = (self.body.get("tool_choice") or {}).get("name")
+        own = [tool["name"] for tool in self.body.get("tools", ()) if "input_schema" in tool]
+        return forced if forced in own else None
 
     @property
     def answer_schema(self) -> dict[str, Any] | None:

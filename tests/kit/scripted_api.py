@@ -16,7 +16,6 @@ Only `POST /v1/messages` exists; anything else is answered with 404 and recorded
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import functools
 import importlib
@@ -34,12 +33,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
-from starlette.requests import ClientDisconnect
-from starlette.requests import Request as HttpRequest
-from starlette.types import Receive, Scope, Send
 
-from tests.kit import sse
-from tests.kit.calls import Call, Calls, Outcome
+from tests.kit.calls import Call, Calls
+from tests.kit.played_model import PlayedModel
 from tests.kit.processes import clean_env
 from tests.kit.script import (
     Reply,
@@ -75,123 +71,6 @@ __all__ = [
 HOST = "127.0.0.1"
 
 
-class _App:
-    """The ASGI application: asks the script, and sends what it says the way it says."""
-
-    def __init__(self, script: Script, calls: Calls) -> None:
-        self.script = script
-        self.calls = calls
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        http = HttpRequest(scope, receive)
-        try:
-            raw = await http.body()
-        except ClientDisconnect:
-            return
-        call = self.calls.began(http.method, http.url.path, dict(http.headers), raw)
-        answering = asyncio.create_task(self._answer(call, send))
-        leaving = asyncio.create_task(_gone(receive))
-        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
-        if answering.done():
-            self.calls.ended(call, answering.result())
-        else:
-            answering.cancel()
-            self.calls.ended(call, "client_gone")
-
-    async def _answer(self, call: Call, send: Send) -> Outcome:
-        reply = (
-            self.script(call.request) if call.is_message else refused(404, f"There is no {call.path} here.")
-        )
-        if reply.fault == "hang":
-            await asyncio.Event().wait()
-        if reply.hold_after == 0:
-            await _released(reply)
-        await asyncio.sleep(reply.first_token_s)
-        call.status = reply.status
-        if reply.status != 200:
-            return await _send_json(send, reply, sse.error_body(reply.status, reply.error), "refused")
-        call.message = sse.message_of(reply, call.request)
-        if call.request.body.get("stream"):
-            return await _stream(send, reply, call)
-        if reply.fault is None:
-            call.usage = reply.usage
-        return await _send_json(send, reply, call.message, "completed")
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _lifted(hold: threading.Event | Path) -> bool:
-    return hold.is_set() if isinstance(hold, threading.Event) else hold.exists()
-
-
-async def _released(reply: Reply) -> None:
-    """Wait until the reply's hold is lifted; polled, because the event may belong to another thread."""
-    hold = reply.hold
-    while hold is not None and not _lifted(hold):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-
-
-async def _start(send: Send, reply: Reply, **headers: str) -> None:
-    named = {**headers, **reply.headers}.items()
-    encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in named]
-    await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
-
-
-async def _send_json(send: Send, reply: Reply, body: Mapping[str, Any], outcome: Outcome) -> Outcome:
-    """Send a whole body, or half of it when the reply has a fault: the server then drops the connection."""
-    data = json.dumps(body).encode()
-    await _start(send, reply, content_type="application/json", content_length=str(len(data)))
-    if reply.fault is not None:
-        await send({"type": "http.response.body", "body": data[: len(data) // 2], "more_body": True})
-        return "cut"
-    await send({"type": "http.response.body", "body": data})
-    return outcome
-
-
-async def _stream(send: Send, reply: Reply, call: Call) -> Outcome:
-    """Send the events; where the reply is cut, return without the end: the server drops the connection."""
-
-    async def put(data: bytes) -> None:
-        await send({"type": "http.response.body", "body": data, "more_body": True})
-
-    assert call.message is not None
-    await _start(send, reply, content_type="text/event-stream; charset=utf-8", cache_control="no-cache")
-    for event in sse.opening(call.message):
-        await put(event)
-    blocks = call.message["content"]
-    for index, block in enumerate(blocks):
-        if index:
-            await asyncio.sleep(reply.between_blocks_s)
-        events = sse.block_events(index, block, reply.deltas)
-        if reply.fault == "cut_mid_block" and index == len(blocks) - 1:
-            events = events[: max(1, len(events) // 2)]
-        for nth, event in enumerate(events):
-            if nth > 1:
-                await asyncio.sleep(reply.between_deltas_s)
-            await put(event)
-        if reply.hold_after == index + 1:
-            await _released(reply)
-    match reply.fault:
-        case "cut_mid_block" | "cut_before_delta":
-            return "cut"
-        case "malformed":
-            await put(b'event: message_delta\ndata: {"type": "message_delta", "delta": {\n\n')
-        case "error_event":
-            await put(sse.event("error", error=sse.error_body(529, reply.error or "Overloaded")["error"]))
-        case _:
-            await put(sse.message_delta(call.message))
-            call.usage = reply.usage
-            if reply.fault == "cut_before_stop":
-                return "cut"
-            await put(sse.message_stop())
-    await send({"type": "http.response.body", "body": b""})
-    return "completed" if reply.fault is None else "cut"
-
-
 def _listening(port: int = 0) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -199,18 +78,21 @@ def _listening(port: int = 0) -> socket.socket:
     return listener
 
 
-def _server(app: _App) -> uvicorn.Server:
+def _server(app: PlayedModel) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(app, lifespan="off", log_config=None, log_level="critical", timeout_keep_alive=60)
     )
 
 
 class ScriptedApi:
-    """The played model in a thread of this process; its script may be exchanged at any time."""
+    """The played model in a thread of this process; its script may be exchanged at any time.
+
+    An error raised by a script is raised again at the end of the block.
+    """
 
     def __init__(self, script: Script = generic, *, log: Path | None = None) -> None:
         self.calls = Calls(log)
-        self._app = _App(script, self.calls)
+        self._app = PlayedModel(script, self.calls)
         self._listener = _listening()
         self._server = _server(self._app)
         self._thread = threading.Thread(
@@ -242,6 +124,8 @@ class ScriptedApi:
     ) -> None:
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(10)
+        if error is None and self._app.error is not None:
+            raise self._app.error
 
 
 @dataclass(frozen=True)
@@ -305,7 +189,7 @@ def main() -> None:
     options = parser.parse_args()
     calls = Calls.read(options.log)
     calls.file = options.log
-    server = _server(_App(_loaded(options.script, json.loads(options.given)), calls))
+    server = _server(PlayedModel(_loaded(options.script, json.loads(options.given)), calls))
     listener = _listening(options.port)
     threading.Thread(target=_end_with, args=(os.getppid(), server), daemon=True).start()
     print(f"http://{HOST}:{listener.getsockname()[1]}", flush=True)

@@ -42,6 +42,9 @@ SYSTEM_PROMPT = "You are the agent of a test."
 ECHO, LOOK, DELEGATE = "mcp__t__echo", "mcp__t__look", "mcp__t__delegate"
 """The tools every agent of the kit has; `look` is declared read-only."""
 
+SHELL: dict[str, Any] = {"tools": ["Bash"], "allowed_tools": ["Bash"]}
+"""Options of an agent that may use the shell and nothing else."""
+
 
 class MemoryStore(SessionStore):
     """A session store in a dict, keyed by session id and subpath alone."""
@@ -79,11 +82,15 @@ class Firing:
 
 @dataclass
 class Gate:
-    """A PreToolUse hook that records each firing and answers what `decide` says; `delay_s` keeps it open."""
+    """A PreToolUse hook that records each firing and answers what `decide` says.
+
+    It calls `on_fire` at once and stays open for `delay_s`.
+    """
 
     decide: Callable[[Firing], Decision] = lambda firing: "allow"
     reason: str = ""
     delay_s: float = 0.0
+    on_fire: Callable[[], None] = lambda: None
     fired: list[Firing] = field(default_factory=list)
 
     async def __call__(
@@ -92,6 +99,7 @@ class Gate:
         given: Any = data
         firing = Firing(given["tool_name"], tool_use_id or "", given["tool_input"], time.monotonic())
         self.fired.append(firing)
+        self.on_fire()
         await asyncio.sleep(self.delay_s)
         firing.ended = time.monotonic()
         return answer(self.decide(firing), self.reason)

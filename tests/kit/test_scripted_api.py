@@ -179,6 +179,22 @@ async def test_anything_else_is_refused_and_recorded() -> None:
     assert api.calls.messages() == []
 
 
+async def test_error_of_a_script_is_not_lost() -> None:
+    """A script that raises is answered with 500, and its error comes out at the end of the block."""
+
+    def broken(request: Request) -> Reply:
+        raise LookupError("no such line")
+
+    api = ScriptedApi(broken)
+    with (
+        pytest.raises(LookupError, match="no such line"),
+        api,
+        pytest.raises(anthropic.InternalServerError, match="no such line"),
+    ):
+        await ask(api.base_url)
+    assert [call.status for call in api.calls.messages()] == [500]
+
+
 def waiting(request: Request, release: str) -> Reply:
     return Reply([structured("released")], hold=Path(release))
 

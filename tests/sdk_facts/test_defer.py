@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.kit.scripted_api import Reply, in_turn, text, tool_use
-from tests.kit.sdk import DELEGATE, Bench, Entry, Gate, Run
+from tests.kit.sdk import DELEGATE, SHELL, Bench, Entry, Gate, Run
 
 
 async def suspended(bench: Bench) -> Run:
@@ -30,7 +30,7 @@ async def test_defer_ends_the_run(bench: Bench) -> None:
 
 
 async def test_marker_has_a_known_form(bench: Bench) -> None:
-    """The transcript holds the tool_use, then the marker that names it, then a snapshot of prompt and tools."""
+    """The transcript ends with the tool_use, the marker that names it, and a snapshot of prompt and tools."""
     run = await suspended(bench)
     use, marker, snapshot = bench.store.transcript(run.session)[-3:]
     assert [block["id"] for block in use["message"]["content"]] == ["toolu_a"]
@@ -53,7 +53,7 @@ async def test_marker_has_a_known_form(bench: Bench) -> None:
 
 
 async def test_resume_fires_the_same_call(bench: Bench) -> None:
-    """Resumed from the store without a prompt, the hook fires with the same id, the tool runs, the model goes on."""
+    """Resumed from the store without a prompt, the same call fires and runs, and the model goes on."""
     run = await suspended(bench)
     gate = Gate()
     again = await bench.run(None, gate=gate, resume=run.session)
@@ -63,7 +63,7 @@ async def test_resume_fires_the_same_call(bench: Bench) -> None:
 
 
 async def test_resume_repeats_no_model_call(bench: Bench) -> None:
-    """Suspended and resumed makes two model calls; the second holds the result and one sentence of the CLI's own."""
+    """A suspended and resumed run makes two model calls; the second ends with a sentence of the CLI's own."""
     run = await suspended(bench)
     await bench.run(None, gate=Gate(), resume=run.session)
     first, second = bench.api.calls.completed(run.session)
@@ -75,7 +75,7 @@ async def test_resume_repeats_no_model_call(bench: Bench) -> None:
 
 
 async def test_result_hangs_on_the_call_and_not_on_the_marker(bench: Bench) -> None:
-    """After the resume the transcript is a tree: the tool's result is a child of the tool_use, beside the marker."""
+    """After the resume the transcript is a tree: the result is a child of the tool_use, beside the marker."""
     run = await suspended(bench)
     marker = marker_of(bench.store.transcript(run.session))
     await bench.run(None, gate=Gate(), resume=run.session)
@@ -95,7 +95,7 @@ async def test_denied_at_the_resume_reaches_the_model(bench: Bench) -> None:
 
 
 async def test_deferred_again_at_the_resume(bench: Bench) -> None:
-    """Deferring again works without a model call, but then terminal_reason is None: only the call is named."""
+    """Deferring again works without a model call, but terminal_reason is then None; the call is named."""
     run = await suspended(bench)
     again = await bench.run(None, gate=Gate(lambda firing: "defer"), resume=run.session)
     assert again.result.deferred_tool_use is not None
@@ -106,9 +106,8 @@ async def test_deferred_again_at_the_resume(bench: Bench) -> None:
 
 async def test_built_in_tool_can_be_deferred(bench: Bench) -> None:
     """Bash is deferred and resumed like an in-process MCP tool."""
-    shell = {"tools": ["Bash"], "allowed_tools": ["Bash"]}
     bench.api.script = in_turn(Reply([tool_use("Bash", {"command": "echo hi"})]), Reply([text("done")]))
-    run = await bench.run(gate=Gate(lambda firing: "defer"), **shell)
+    run = await bench.run(gate=Gate(lambda firing: "defer"), **SHELL)
     assert run.result.terminal_reason == "tool_deferred"
-    await bench.run(None, gate=Gate(), resume=run.session, **shell)
+    await bench.run(None, gate=Gate(), resume=run.session, **SHELL)
     assert [result.text for result in bench.api.calls.messages()[-1].request.tool_results()] == ["hi"]

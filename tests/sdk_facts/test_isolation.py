@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.kit.scripted_api import Reply, in_turn, structured, text, tool_use
+from tests.kit.scripted_api import Reply, Request, in_turn, structured, text, tool_use
 from tests.kit.sdk import DELEGATE, ECHO, LOOK, SYSTEM_PROMPT, Bench
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -30,8 +30,29 @@ async def test_title_is_asked_for_with_other_traffic_on(bench: Bench) -> None:
     assert SYSTEM_PROMPT not in title.request.system_text
 
 
+async def test_web_search_asks_the_model_itself(bench: Bench) -> None:
+    """WebSearch makes a model call of its own, with a server tool and another system prompt."""
+
+    def script(request: Request) -> Reply:
+        if request.offers("WebSearch") and request.turn == 0:
+            return Reply([tool_use("WebSearch", {"query": "tides"})])
+        return Reply([text("done")])
+
+    bench.api.script = script
+    run = await bench.run(mcp_servers={}, tools=["WebSearch"], allowed_tools=["WebSearch"])
+    kinds = [
+        (call.request.tools, call.request.is_auxiliary) for call in bench.api.calls.messages(run.session)
+    ]
+    assert kinds == [(["WebSearch"], False), (["web_search"], True), (["WebSearch"], False)]
+    assert [SYSTEM_PROMPT in call.request.system_text for call in bench.api.calls.messages()] == [
+        True,
+        False,
+        True,
+    ]
+
+
 async def test_every_call_names_its_session(bench: Bench) -> None:
-    """The header x-claude-code-session-id is the session id given, and the key is the one in the environment."""
+    """The header x-claude-code-session-id is the session id given; the key is the environment's."""
     bench.api.script = in_turn(Reply([tool_use(ECHO, {"value": "a"})]), Reply([text("done")]))
     run = await bench.run()
     assert {call.request.session for call in bench.api.calls.messages()} == {run.session}

@@ -7,9 +7,7 @@ from typing import Any
 
 from tests.kit.script import Block
 from tests.kit.scripted_api import Reply, in_turn, text, tool_use
-from tests.kit.sdk import DELEGATE, ECHO, Bench, Entry, Gate, Run, blocks
-
-SHELL: dict[str, Any] = {"tools": ["Bash"], "allowed_tools": ["Bash"]}
+from tests.kit.sdk import DELEGATE, ECHO, SHELL, Bench, Entry, Gate, Run, blocks
 
 
 def use(name: str, value: str) -> Block:

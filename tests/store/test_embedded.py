@@ -117,7 +117,8 @@ def test_ctrl_c_ends_the_user_and_spares_the_server_of_others(home: Path) -> Non
         owner.interrupt()
         assert owner.answer() == {"interrupted": True}
         assert status(home).pid == pid
-        assert psycopg.connect(other.dsn).execute("SELECT 1").fetchone() == (1,)
+        with psycopg.connect(other.dsn) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_the_server_inherits_no_lock_and_no_secret(home: Path) -> None:
@@ -176,7 +177,8 @@ def test_status_describes_a_running_server(home: Path) -> None:
         assert seen.dsn == server.dsn
         assert seen.data_dir == seen.socket_dir == home / "postgres"
         assert seen.version is not None
-        assert psycopg.connect(server.dsn).info.server_version // 10000 == int(seen.version)
+        with psycopg.connect(server.dsn) as connection:
+            assert connection.info.server_version // 10000 == int(seen.version)
         assert 10**7 < seen.size_bytes < 10**9
         assert seen.users == (os.getpid(),)
 

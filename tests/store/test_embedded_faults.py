@@ -19,7 +19,7 @@ import pytest
 from harness.errors import StoreUnavailable
 from harness.store.embedded import EmbeddedServer, status
 from tests.kit.postgres_user import PostgresUser
-from tests.kit.processes import kill_tree, until_sync
+from tests.kit.processes import kill, kill_tree, until_sync
 
 
 def server_pid(home: Path) -> int:
@@ -66,12 +66,12 @@ def test_a_killed_server_is_started_again(home: Path, whole_tree: bool) -> None:
         if whole_tree:
             kill_tree(pid)
         else:
-            os.kill(pid, signal.SIGKILL)
+            kill(psutil.Process(pid))
         with EmbeddedServer.acquire(home) as new:
             assert server_pid(home) != pid
             assert new.dsn == old.dsn
             assert remembered(new)
-        os.kill(server_pid(home), signal.SIGKILL)
+        kill(psutil.Process(server_pid(home)))
         old.ensure_running()
         assert remembered(old)
     assert not status(home).running
@@ -92,7 +92,7 @@ def test_a_busy_orphan_does_not_block_the_next_server(home: Path) -> None:
             busy = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'"
             row = until_sync(lambda: connection.execute(busy).fetchone(), "the busy backend")
             assert row is not None
-        os.kill(server_pid(home), signal.SIGKILL)
+        kill(psutil.Process(server_pid(home)))
         assert psutil.Process(row[0]).is_running()
         server.ensure_running()
         spinner.join(timeout=10)
@@ -172,7 +172,7 @@ def test_a_starter_killed_at_any_moment_leaves_nothing_in_the_way(home: Path) ->
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     dice = random.Random(seed)
-    for round_ in range(6):
+    for round_ in range(4):
         folder = home / str(round_)
         with PostgresUser(folder) as starter:
             until_sync(lambda: folder.exists(), "the starter's first trace")  # noqa: B023

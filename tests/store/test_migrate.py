@@ -16,7 +16,8 @@ from harness.store.migrate import FOLDER, SchemaStatus, check, load, migrate, pe
 FIRST = {"0001_ground.sql": "CREATE TABLE a (n int); INSERT INTO a VALUES (1); -- 100% plain\n"}
 BOTH = {
     **FIRST,
-    "0002_more.sql": "ALTER TABLE a ADD m text; CREATE FUNCTION f() RETURNS int AS $$ SELECT 7; $$ LANGUAGE sql;",
+    "0002_more.sql": "ALTER TABLE a ADD m text;"
+    "CREATE FUNCTION f() RETURNS int AS $$ SELECT 7; $$ LANGUAGE sql;",
 }
 
 
@@ -79,7 +80,7 @@ async def test_a_database_newer_than_the_code_is_refused(empty_dsn: str, tmp_pat
     """An older harness does not touch a schema it does not know."""
     await migrate(empty_dsn, folder_of(tmp_path / "new", BOTH))
     for look in (migrate, pending, check):
-        with pytest.raises(MigrationRefused, match="has the migration 0002_more.*upgrade subagent-harness"):
+        with pytest.raises(MigrationRefused, match=r"has the migration 0002_more.*upgrade subagent-harness"):
             await look(empty_dsn, folder_of(tmp_path / "old", FIRST))
 
 
@@ -125,6 +126,9 @@ async def test_eight_migrators_at_once_apply_each_migration_once(empty_dsn: str,
     assert sorted(out.strip() for out, _ in said) == [b"0"] * 7 + [b"5"], said
 
 
+SLEEPING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+
+
 async def test_a_killed_migrator_leaves_no_lock(empty_dsn: str, tmp_path: Path) -> None:
     """Kill -9 in the middle: nothing of it remains and the next one goes on at once."""
     slow = {**FIRST, "0002_slow.sql": "CREATE TABLE b (n int); SELECT pg_sleep(600);"}
@@ -136,21 +140,17 @@ async def test_a_killed_migrator_leaves_no_lock(empty_dsn: str, tmp_path: Path) 
     )
     assert migrator.stdin is not None
     migrator.stdin.write(b"\n")
-    async with await Database.open(empty_dsn) as database:
-        try:
-            sleeping = (
-                "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-            )
-            while not await database.one(sleeping):
+    try:
+        async with await Database.open(empty_dsn) as database, asyncio.timeout(20):
+            while (backend := await database.one(SLEEPING)) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-        finally:
             migrator.kill()
-            await migrator.wait()
-        # A sleeping backend does not notice that its client is gone.
-        await database.run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE wait_event = 'PgSleep' AND datname = current_database()"
-        )
+            # A backend asleep does not notice that its client is gone.
+            await database.run("SELECT pg_terminate_backend(%(pid)s, 5000)", backend)
+    finally:
+        if migrator.returncode is None:
+            migrator.kill()
+        await migrator.wait()
     folder_of(folder, {"0002_slow.sql": "CREATE TABLE b (n int);"})
     assert await migrate(empty_dsn, folder) == ["0001_ground", "0002_slow"]
 
@@ -164,5 +164,5 @@ async def test_the_shipped_migrations_apply_to_an_empty_database(empty_dsn: str)
 
 async def test_a_dead_server_is_one_sentence() -> None:
     """No server: the error of opening a database, not one of migrating."""
-    with pytest.raises(StoreUnavailable, match="127.0.0.1:1/x cannot be used"):
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1/x cannot be used"):
         await migrate("postgresql://u:secret@127.0.0.1:1/x")

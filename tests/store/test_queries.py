@@ -8,7 +8,7 @@ from harness.store.queries import FOLDER, parse, queries
 
 
 def test_a_block_is_its_statement_without_comments() -> None:
-    """A name, its description and comments between the lines are not sent; percent signs in them are harmless."""
+    """A name, its description and comments between the lines are not sent, so a % in them is harmless."""
     found = parse(
         "-- What this file is about.\n\n"
         "-- name: first\n-- 100% of it.\nSELECT 1\n  -- in between 5%\nFROM t;\n\n"

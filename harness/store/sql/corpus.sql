@@ -63,44 +63,45 @@ select label as source, coalesce(document.title, locator) as title, locator, doc
 
 -- name: search
 -- A passage is worth the words of the query it holds: each by its rarity among the session's passages (inverse
--- document frequency, ln(1 + N / n)) and by ts_rank_cd, which normalisation 32 keeps below 1. Passages with
--- every word come before all others, and the third and further ones of a document after all others.
-with term as (
+-- document frequency, ln(1 + N / n)) and by ts_rank_cd, which its normalisation 32 keeps below 1. Passages with
+-- every word come before all others, and those beyond the first few of a document after all others.
+with word as (
     select query
-      from (select distinct websearch_to_tsquery('english', word) as query
-              from unnest(%(words)s::text[]) as word) as given
+      from (select distinct websearch_to_tsquery('english', given) as query
+              from unnest(%(words)s::text[]) as given) as parsed
      where numnode(query) > 0
 ), mine as (
-    select session_document.number as place, document, label, locator, coalesce(document.title, locator) as title
-      from session_document
-      join document on document.id = session_document.document
-     where session_id = %(session_id)s
-), match as (
-    select document, number, query, ts_rank_cd('{0.3, 0.3, 0.3, 1}', words, query, 32) as rank
-      from term
+    select number as place, document, label, locator from session_document where session_id = %(session_id)s
+), found as (
+    select document, place, passage.number, query,
+           ts_rank_cd('{0.3, 0.3, 0.3, 1}', words, query, 32) as rank,
+           words @@ websearch_to_tsquery('english', %(query)s) as has_every_word
+      from word
       join passage on passage.words @@ query
       join mine using (document)
 ), rarity as (
     select query,
            ln(1 + (select count(*) from passage join mine using (document)) / count(*)::float8) as weight
-      from match
+      from found
      group by query
 ), scored as (
-    select document, number,
-           sum(weight * rank) / (select sum(weight) from rarity) as relevance
-      from match
+    select document, place, number,
+           sum(weight * rank) / (select sum(weight) from rarity) + bool_or(has_every_word)::integer as score
+      from found
       join rarity using (query)
-     group by document, number
+     group by document, place, number
 ), ranked as (
-    select mine.*, number, start, text,
-           relevance + (words @@ websearch_to_tsquery('english', %(query)s))::integer as score,
+    select *,
+           row_number() over (partition by document order by score desc, number) > %(per_document)s as further,
            count(*) over () as total
       from scored
-      join passage using (document, number)
-      join mine using (document)
+), best as (
+    select * from ranked order by further, score desc, place, number limit %(limit)s
 )
-select label as source, title, locator, number as passage, start as offset, rtrim(text, E' \n\t') as text,
-       score, total
-  from (select *, row_number() over (partition by document order by score desc, number) as nth from ranked) as _
- order by nth > %(per_document)s, score desc, place, number
- limit %(limit)s;
+select label as source, coalesce(document.title, locator) as title, locator, number as passage, start as offset,
+       rtrim(text, E' \n\t') as text, score, total
+  from best
+  join mine using (document)
+  join document on document.id = best.document
+  join passage using (document, number)
+ order by further, score desc, best.place, number;

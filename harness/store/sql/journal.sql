@@ -1,6 +1,7 @@
 -- name: append_event
 -- One statement proves the lease's token, advances the session row and appends the event.
--- No row comes back when the token is stale or an event of this id is there already.
+-- No row comes back when the token is stale or an event of this id is there already. An earlier try of the
+-- same append may still be committing: then its row is met at the insert, and one seq stays unused.
 with own as (
     update session
        set head = head + 1,
@@ -16,6 +17,7 @@ insert into event (session_id, seq, id, kind, version, token, agent_run_id, trac
 select %(session_id)s, own.head, %(id)s, %(kind)s, %(version)s, own.token, %(agent_run_id)s, %(trace_id)s,
        %(span_id)s, %(parent_span_id)s, %(started_at)s, %(ended_at)s, %(payload)s
   from own
+on conflict (session_id, id) do nothing
 returning seq, recorded_at;
 
 -- name: event_by_id

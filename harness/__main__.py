@@ -1,0 +1,70 @@
+"""The command `harness`: finds a command, and turns what goes wrong into a sentence and an exit code.
+
+0 done, 1 failed, 2 bad input (nothing on stdout), 3 suspended or needs help, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from harness.cli import logs
+from harness.cli.lazy import LazyGroup
+from harness.cli.output import refuse
+from harness.errors import HarnessError
+
+COMMANDS = {
+    "run": ("harness.cli.run", "Ask a question and get a report with citations."),
+    "resume": ("harness.cli.resume", "Go on with a session from its last checkpoint."),
+    "ask": ("harness.cli.resume", "Ask on in a session that is done, with all that it has read."),
+    "cancel": ("harness.cli.sessions", "Stop a session for good."),
+    "sessions": ("harness.cli.sessions", "List the sessions, the newest first."),
+    "show": ("harness.cli.show", "Show a session: agent runs, checkpoints, usage, report."),
+    "agents": ("harness.cli.agents", "List the agents, examine them, or begin a new one."),
+    "init": ("harness.cli.init", "Make a folder a project with settings, agents, prompts and hooks."),
+    "db": ("harness.cli.db", "Look after the database."),
+    "doctor": ("harness.cli.doctor", "Check that everything a session needs is there and works."),
+}
+"""Each command with the module that defines it, and what it does in a sentence."""
+
+
+@click.group("harness", cls=LazyGroup, commands_in=COMMANDS, invoke_without_command=True)
+@click.version_option(package_name="subagent-harness", message="%(package)s %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> int:
+    """Research with subagents that survives being killed.
+
+    A lead agent splits your question into tasks for subagents and writes a report with citations. Every step
+    is committed to Postgres first, so a session that dies goes on with `harness resume`.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    logs.to_stderr()
+    try:
+        return int(cli.main(arguments, prog_name="harness", standalone_mode=False) or 0)
+    except click.UsageError as problem:
+        path = problem.ctx.command_path if problem.ctx else "harness"
+        said = problem.format_message().replace(". (Did you", " (did you").rstrip(".")
+        return refuse(f"{said}. Try '{path} --help'.")
+    except (click.ClickException, HarnessError) as problem:
+        return refuse(str(problem))
+    except (click.Abort, KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("Interrupted.", err=True)
+        return 130
+    except BrokenPipeError:
+        # Nobody reads stdout any more; what is still buffered must not raise again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

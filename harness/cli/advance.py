@@ -1,0 +1,138 @@
+"""A session advanced before a person's or a program's eyes: what `run`, `resume` and `ask` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, cast
+
+from harness.cli.options import Common, Out
+from harness.cli.output import JsonLines, PlainLines, View, answer_report, say
+from harness.cli.signals import Interrupts, run
+from harness.cli.summary import heading, summary
+from harness.errors import BadInput, HarnessError
+from harness.progress import AgentRunChanged, AgentRunSummary, Progress, Result, SessionStarted, result
+from harness.records import AgentRunStatus, SessionStatus
+
+if TYPE_CHECKING:
+    from harness.library import Harness, Session
+
+EXIT: dict[SessionStatus, int] = {
+    "done": 0,
+    "failed": 1,
+    "cancelled": 1,
+    "suspended": 3,
+    "needs_help": 3,
+    "running": 3,
+}
+INTERRUPTED = 130
+
+Check = Callable[["Harness"], object]
+Begin = Callable[["Harness"], Awaitable["Session"]]
+
+
+def advance(common: Common, check: Check, begin: Begin, out: Out | None) -> int:
+    """Begin or take up a session, follow it to its end, and give the exit code.
+
+    `check` refuses bad input before the store is opened, which may make a database.
+    """
+    return run(lambda interrupts: _advance(interrupts, common, check, begin, out))
+
+
+async def _advance(
+    interrupts: Interrupts, common: Common, check: Check, begin: Begin, out: Out | None
+) -> int:
+    async with common.harness() as harness:
+        check(harness)
+        # Outside of what a signal cancels: a server that has been started must be given back.
+        await harness.database()
+        with interrupts.cancelling():
+            try:
+                session = await begin(harness)
+            except asyncio.CancelledError:
+                say("Interrupted before the session went on; nothing was changed.")
+                return INTERRUPTED
+            began = time.monotonic()
+            if not common.as_json:
+                say(heading(session.state, common))
+            try:
+                with _view(common) as view:
+                    ended = await _follow(session, view)
+            except BrokenPipeError:
+                say(f"Nobody reads the output any more; go on with: {common.command('resume', session.id)}")
+                raise
+        took_s = time.monotonic() - began
+        _deliver(ended, common, out)
+        interrupted = interrupts.received and ended.status == "suspended"
+        if not common.as_json:
+            say(summary(ended, session.state, common, took_s))
+        elif interrupted:
+            say(f"Go on with: {common.command('resume', session.id)}")
+    return INTERRUPTED if interrupted else EXIT[ended.status]
+
+
+def _view(common: Common) -> View:
+    if common.as_json:
+        return JsonLines()
+    if not sys.stderr.isatty():
+        return PlainLines()
+    from harness.cli.live import LiveTree  # here, because a pipe needs nothing that draws
+
+    return LiveTree()
+
+
+async def _follow(session: Session, view: View) -> Result:
+    """Show each line; whatever stops the session, there is a last line that says how it stands."""
+    shown: dict[str, AgentRunStatus] = {}
+    try:
+        # Closed here, and not when it is collected, so that a session that is left early stops before we end.
+        async with aclosing(cast("AsyncGenerator[Progress, None]", aiter(session))) as lines:
+            async for line in lines:
+                match line:
+                    case SessionStarted():
+                        view.started(line, session.state)
+                    case AgentRunChanged():
+                        view.changed(line, session.state)
+                        shown[line.id] = line.status
+                    case Result():
+                        pass
+        ended = await session.result()
+    except asyncio.CancelledError:
+        ended = _as_it_stands(session, "It was stopped.")
+    except HarnessError as problem:
+        ended = _as_it_stands(session, str(problem))
+    for each in ended.agent_runs:
+        if shown.get(each.id, each.status) != each.status:  # what the stop itself has changed
+            view.changed(AgentRunChanged(session_id=session.id, **_place(each)), session.state)
+    view.finished(ended)
+    return ended
+
+
+def _place(run: AgentRunSummary) -> dict[str, Any]:
+    return run.model_dump(include={"id", "parent_id", "agent", "status"})
+
+
+def _as_it_stands(session: Session, problem: str) -> Result:
+    stands = result(session.state)
+    if session.state.finished:
+        return stands
+    return stands.model_copy(update={"status": "suspended", "problem": stands.problem or problem})
+
+
+def _deliver(ended: Result, common: Common, out: Out | None) -> None:
+    if ended.report is None or ended.status == "suspended":
+        return  # what a suspended session has is the report of an earlier question
+    if out is not None:
+        try:
+            out.write(ended.report)
+        except BadInput as problem:
+            say(f"{problem} The report is kept in the session: {common.command('show', ended.session_id)}")
+        else:
+            say(f"The report is in {out.path}.")
+            return
+    if not common.as_json:
+        say()
+        answer_report(ended.report)

@@ -1,0 +1,39 @@
+"""What is logged goes to stderr: warnings of the harness, or everything with `--debug`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import TracebackType
+
+
+class _Stderr(logging.Handler):
+    """Looks stderr up each time: a live display puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+def to_stderr() -> None:
+    """Show the harness's warnings, and an unexpected error as a sentence."""
+    handler = _Stderr()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.CRITICAL, handlers=[handler], force=True)
+    logging.getLogger("harness").setLevel(logging.WARNING)
+    sys.excepthook = _tell_bug
+
+
+def show_all() -> None:
+    """Show what every part logs, and the traceback of an unexpected error."""
+    logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("harness").setLevel(logging.DEBUG)
+    sys.excepthook = sys.__excepthook__
+
+
+def _tell_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    said = (str(error).splitlines() or [""])[0]
+    print(
+        f"Error: This is a fault of the harness itself ({kind.__name__}: {said}); "
+        "run the command again with --debug to see where, and report it.",
+        file=sys.stderr,
+    )

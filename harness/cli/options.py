@@ -1,0 +1,171 @@
+"""The options that every command takes after its name, and those that several share."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import logs
+from harness.content import find_project
+from harness.errors import BadInput
+from harness.settings import Settings, from_environment
+
+if TYPE_CHECKING:
+    from harness.library import Harness
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every command is told: whose sessions, in which database, by which project, and how to answer."""
+
+    dsn: str | None
+    tenant: str | None
+    project: Path | None
+    as_json: bool
+
+    @property
+    def folder(self) -> Path:
+        """The project folder."""
+        return self.project or find_project(Path.cwd())
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return from_environment(self.folder, self._options)
+
+    def harness(self) -> Harness:
+        """Open the library; BadInput says what of the project does not load."""
+        from harness.library import Harness  # here, because importing the SDK takes a second
+
+        return Harness(project=self.folder, options=self._options)
+
+    def command(self, verb: str, session_id: str) -> str:
+        """Write the command that does something with this session from here; a DSN stays out of sight."""
+        words = ["harness", verb, session_id]
+        words += ["--tenant", self.tenant] if self.tenant else []
+        words += ["--project", str(self.project)] if self.project else []
+        return shlex.join(words) + (" --dsn DSN" if self.dsn else "")
+
+    @property
+    def _options(self) -> dict[str, object]:
+        return {"dsn": self.dsn, "tenant": self.tenant}
+
+
+def _not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty; give a value, or leave the option out")
+    return value
+
+
+def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        logs.show_all()
+
+
+def common(function: Function) -> Function:
+    """Add the options of every command; they arrive as one `Common`, the first argument."""
+
+    @click.option("--dsn", callback=_not_empty, help="A Postgres of your own instead of the embedded one.")
+    @click.option("--tenant", callback=_not_empty, help="Whose sessions these are.")
+    @click.option(
+        "--project",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="The project folder; by default the nearest one upwards that has a harness.toml.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON on stdout.")
+    @click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_debug,
+        help="Show what is logged.",
+    )
+    @functools.wraps(function)
+    def wrapper(*args: Any, dsn: Any, tenant: Any, project: Any, as_json: Any, **kwargs: Any) -> Any:
+        return function(Common(dsn, tenant, project, as_json), *args, **kwargs)
+
+    return wrapper
+
+
+class _Dollars(click.ParamType[float]):
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            amount = float(value)
+        except ValueError:
+            amount = math.nan
+        if not (math.isfinite(amount) and amount > 0):
+            self.fail(f"'{value}' is no amount of US dollars above zero, like 2.50", param, ctx)
+        return amount
+
+
+def bounds(function: Function) -> Function:
+    """Add the options that bound the work of a session."""
+    for option in (
+        click.option("--budget-usd", type=_Dollars(), help="US dollars the session may cost in all."),
+        click.option("--max-concurrent", type=click.IntRange(min=1), help="Agents at work at the same time."),
+    ):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class Out:
+    """The file the report goes to; checked before anything starts."""
+
+    path: Path
+    force: bool
+
+    def check(self) -> None:
+        """Refuse a place that cannot be written to, or what is there already."""
+        folder = self.path.absolute().parent
+        if self.path.is_dir():
+            raise BadInput(f"--out {self.path} is a folder; name a file in it.")
+        if self.path.exists() and not self.force:
+            raise BadInput(f"--out {self.path} exists already; choose another file, or add --force.")
+        if not folder.is_dir():
+            raise BadInput(f"--out {self.path}: there is no folder {folder}; make it first.")
+        if not os.access(folder, os.W_OK):
+            raise BadInput(f"--out {self.path}: the folder {folder} cannot be written to; choose another.")
+
+    def write(self, text: str) -> None:
+        """Put the whole file there at once.
+
+        Raises:
+            BadInput: it cannot be written, or has appeared in the meantime.
+        """
+        self.check()
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            draft.write_text(text, "utf-8", errors="backslashreplace")
+            draft.replace(self.path)
+        except OSError as problem:
+            draft.unlink(missing_ok=True)
+            raise BadInput(f"--out {self.path} cannot be written: {problem.strerror}.") from problem
+
+
+def out(function: Function) -> Function:
+    """Add `--out` and `--force`; they arrive checked, as one `Out` or None."""
+
+    @click.option("--out", "path", type=click.Path(path_type=Path), help="Write the report to this file.")
+    @click.option("--force", is_flag=True, help="Let --out overwrite the file.")
+    @functools.wraps(function)
+    def wrapper(*args: Any, path: Path | None, force: bool, **kwargs: Any) -> Any:
+        chosen = Out(path, force) if path else None
+        if chosen is not None:
+            chosen.check()
+        return function(*args, out=chosen, **kwargs)
+
+    return wrapper

@@ -1,0 +1,213 @@
+"""What a command says: answers on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any, Protocol, Self
+
+import click
+from pydantic import BaseModel
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from harness.cli import words
+from harness.progress import AgentRunChanged, Result, SessionStarted
+from harness.state import RunState, SessionState
+
+WIDE = 200
+"""Columns of what is drawn into a pipe."""
+
+READABLE = 100
+"""Columns of running text at most."""
+
+
+def say(text: str = "") -> None:
+    """Tell the person something that is not the answer."""
+    # Not click.echo, which would write past a live display.
+    print(text, file=sys.stderr, flush=True)
+
+
+def refuse(text: str) -> int:
+    """Say in one sentence what cannot be used, and give the exit code for it."""
+    say(f"Error: {words.one_line(text)}")
+    return 2
+
+
+def answer(text: str) -> None:
+    """Write a text to stdout; a character the terminal cannot show is written as its code."""
+    _lenient_stdout(None)
+    click.echo(text)
+
+
+def answer_report(report: str) -> None:
+    """Write a report to stdout: on a terminal its lines end between words, else it is as it is."""
+    text = report.rstrip()
+    if sys.stdout.isatty():
+        draw(Text(text), widest=READABLE)
+    else:
+        answer(text)
+
+
+def draw(renderable: RenderableType, widest: int | None = None) -> None:
+    """Draw to stdout: as wide as the terminal, or wide enough that a pipe loses nothing."""
+    _lenient_stdout(None)
+    console = Console(markup=False, emoji=False, highlight=False)
+    if sys.stdout.isatty():
+        console.width = min(console.width, widest or console.width)
+        console.print(renderable)
+        return
+    console.width = WIDE
+    with console.capture() as drawn:
+        console.print(renderable)
+    for line in drawn.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def answer_json(value: BaseModel | dict[str, Any] | list[Any]) -> None:
+    """Write a value as one line of JSON to stdout, at once."""
+    plain = value.model_dump(mode="json", fallback=str) if isinstance(value, BaseModel) else value
+    # With this error handler a lone surrogate becomes the JSON escape of itself.
+    _lenient_stdout("utf-8")
+    click.echo(json.dumps(plain, ensure_ascii=False, default=_as_json))
+    sys.stdout.flush()
+
+
+def _as_json(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+
+
+def _lenient_stdout(encoding: str | None) -> None:
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+class View(Protocol):
+    """How a person or a program follows a session. It is entered before the session goes on."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last state standing."""
+        ...
+
+    def started(self, line: SessionStarted, state: SessionState) -> None:
+        """The session is committed."""
+        ...
+
+    def changed(self, line: AgentRunChanged, state: SessionState) -> None:
+        """An agent run has changed its state."""
+        ...
+
+    def finished(self, result: Result) -> None:
+        """The session has ended or cannot go on now."""
+        ...
+
+
+class JsonLines:
+    """One JSON object a line on stdout, and nothing else."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def started(self, line: SessionStarted, state: SessionState) -> None:
+        """Write the line."""
+        answer_json(line)
+
+    def changed(self, line: AgentRunChanged, state: SessionState) -> None:
+        """Write the line."""
+        answer_json(line)
+
+    def finished(self, result: Result) -> None:
+        """Write the line."""
+        answer_json(result)
+
+
+class PlainLines:
+    """A line on stderr for each change, for pipes and logs."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def started(self, line: SessionStarted, state: SessionState) -> None:
+        """The heading has said it."""
+
+    def changed(self, line: AgentRunChanged, state: SessionState) -> None:
+        """Say who has changed to what, and what was used so far."""
+        run = state.runs[line.id]
+        detail = [subject(run)] if line.status == "ready" and run.parent_id else _used(run)
+        if run.final and run.outcome is not None and run.outcome.problem:
+            detail.append(run.outcome.problem)
+        said = f": {', '.join(filter(None, detail))}" if any(detail) else ""
+        say(f"{words.clock(time.monotonic() - self._began):>6}  {label(run)} {line.status}{said}")
+
+    def finished(self, result: Result) -> None:
+        """The summary says it."""
+
+
+def label(run: RunState) -> str:
+    """Name an agent run apart from its siblings: `researcher 1.2` has the second task of the first round."""
+    return " ".join([run.agent, *run.path.split("/")[1:]])
+
+
+def subject(run: RunState) -> str:
+    """Give what the agent run is about: the first text of its task, on one line."""
+    payload = run.task.payload
+    values = payload.values() if isinstance(payload, dict) else ()
+    return next((words.one_line(value) for value in _texts(values)), "")
+
+
+def _texts(values: Iterable[Any]) -> Iterable[str]:
+    for value in values:
+        if isinstance(value, str) and value.strip():
+            yield value
+        elif isinstance(value, list):
+            yield from _texts(value)
+        elif isinstance(value, dict):
+            yield from _texts(value.values())
+
+
+def _used(run: RunState) -> list[str]:
+    if not run.usage.model_calls:
+        return []
+    used = [words.number(run.steps, "step"), f"{words.tokens(run.usage.total_tokens)} tokens"]
+    return used if run.unpriced else [*used, words.dollars(run.cost_usd)]
+
+
+class Countdown:
+    """Says on stderr how long another process's lease still lasts, until it is closed."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._said = False
+
+    def __call__(self, holder: Any, left_s: float) -> None:
+        """Show the seconds left; a pipe is told once."""
+        text = (
+            f"Waiting for the lease of process {holder.pid} on {holder.host}, "
+            f"which ends in {left_s:.0f} s unless that process lives."
+        )
+        if self._live:
+            print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
+        elif not self._said:
+            say(text)
+        self._said = True
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self._live and self._said:
+            print("\r\x1b[2K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,69 @@
+"""`harness resume` and `harness ask`: sessions that exist already go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.advance import advance
+from harness.cli.options import Common, Out, bounds, common, out
+from harness.cli.output import Countdown
+from harness.errors import BadInput
+from harness.store.sessions import Sessions, check_given
+
+if TYPE_CHECKING:
+    from harness.library import Harness, Session
+
+
+@click.command("resume")
+@click.argument("session_id", required=False)
+@click.option("--last", is_flag=True, help="The newest session.")
+@bounds
+@out
+@common
+def resume(common: Common, session_id: str | None, last: bool, out: Out | None, **options: Any) -> int:
+    """Go on with a session from its last checkpoint.
+
+    SESSION_ID is its id, or the first characters of it. A session that has ended well only gives its report
+    again. What has been done is not done again.
+    """
+    if last == (session_id is not None):
+        raise click.UsageError("Give either the id of a session or --last")
+
+    async def begin(harness: Harness) -> Session:
+        waiting = Countdown()
+        try:
+            return await harness.resume(await _found(harness, session_id), on_wait=waiting, **options)
+        finally:
+            waiting.close()
+
+    return advance(common, lambda _: session_id is None or check_given(session_id), begin, out)
+
+
+@click.command("ask")
+@click.argument("session_id")
+@click.argument("question")
+@bounds
+@out
+@common
+def ask(common: Common, session_id: str, question: str, out: Out | None, **options: Any) -> int:
+    """Ask a further QUESTION in a session that is done, with all that it has read.
+
+    SESSION_ID is its id, or the first characters of it.
+    """
+
+    def check(_: Harness) -> None:
+        check_given(session_id)
+        if not question.strip():
+            raise BadInput("The question is empty; say what you want to know.")
+
+    async def begin(harness: Harness) -> Session:
+        return await harness.ask(await _found(harness, session_id), question, **options)
+
+    return advance(common, check, begin, out)
+
+
+async def _found(harness: Harness, session_id: str | None) -> str:
+    sessions = Sessions(await harness.database(), harness.settings.tenant)
+    return await sessions.last() if session_id is None else await sessions.find(session_id)

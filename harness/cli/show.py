@@ -1,0 +1,172 @@
+"""`harness show`: a session as its journal stands, also while it is at work elsewhere."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from harness.cli import words
+from harness.cli.options import Common, common
+from harness.cli.output import answer, answer_json, answer_report, draw, label, subject
+from harness.cli.sessions import standing
+from harness.cli.signals import run_whole
+from harness.cli.summary import citations
+from harness.cli.tree import table, worked_s
+from harness.events import now
+from harness.progress import AgentRunSummary, result, summary
+from harness.records import Record, SessionStatus, Usage
+from harness.state import RunState, SessionState
+from harness.store.journal import load_state
+from harness.store.open import open_store
+from harness.store.sessions import Checkpoint, SessionRow, Sessions, check_given
+
+_SHOWN_CHECKPOINTS = 8
+
+
+class AgentRunView(AgentRunSummary):
+    """An agent run with what a person asks about it; `work_s` leaves out waiting for its own subagents."""
+
+    path: str
+    about: str
+    steps: int
+    cost_usd: float | None
+    work_s: float
+    last_tool: str | None
+    problem: str | None
+
+
+class SessionView(Record):
+    """A session in one document: what `session.finished` tells, and what led there."""
+
+    session_id: str
+    status: SessionStatus
+    at_work: bool
+    tenant: str
+    flow: str
+    upstream: str
+    questions: tuple[str, ...]
+    sources: int
+    created_at: datetime
+    updated_at: datetime
+    report: str | None
+    problem: str | None
+    citations: dict[str, Any] | None
+    usage: Usage
+    cost_usd: float | None
+    agent_runs: tuple[AgentRunView, ...]
+    checkpoints: tuple[Checkpoint, ...]
+
+
+@click.command("show")
+@click.argument("session_id")
+@common
+def show(common: Common, session_id: str) -> int:
+    """Show a session: its agent runs, checkpoints, usage and report.
+
+    SESSION_ID is its id, or the first characters of it. It works while the session is at work elsewhere.
+    """
+    check_given(session_id)
+
+    async def work() -> int:
+        settings = common.settings
+        async with open_store(settings) as database:
+            sessions = Sessions(database, settings.tenant)
+            row = await sessions.row(await sessions.find(session_id))
+            state = await load_state(database, row.session_id)
+            checkpoints = await sessions.checkpoints(row.session_id)
+        if common.as_json:
+            answer_json(_document(row, state, checkpoints))
+        else:
+            _tell(row, state, checkpoints)
+        return 0
+
+    return run_whole(work())
+
+
+def _document(row: SessionRow, state: SessionState, checkpoints: list[Checkpoint]) -> SessionView:
+    at = now()
+    return SessionView(
+        **result(state).model_dump(exclude={"event", "agent_runs"}),
+        tenant=row.tenant,
+        flow=row.flow,
+        upstream=state.created.upstream if state.created else "",
+        questions=tuple(state.questions),
+        sources=state.created.sources if state.created else 0,
+        at_work=row.at_work,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        agent_runs=tuple(_run_view(run, at) for run in state.runs.values()),
+        checkpoints=tuple(checkpoints),
+    )
+
+
+def _run_view(run: RunState, at: datetime) -> AgentRunView:
+    return AgentRunView(
+        **summary(run).model_dump(),
+        path=run.path,
+        about=subject(run),
+        steps=run.steps,
+        cost_usd=None if run.unpriced else round(run.cost_usd, 6),
+        work_s=round(worked_s(run, at), 3),
+        last_tool=run.last_tool,
+        problem=run.outcome.problem if run.outcome else None,
+    )
+
+
+def _tell(row: SessionRow, state: SessionState, checkpoints: list[Checkpoint]) -> None:
+    created = state.created
+    facts = [
+        f"flow {row.flow}",
+        created.upstream if created else "",
+        words.number(created.sources, "source") if created else "",
+        f"begun {words.moment(row.created_at)}",
+    ]
+    answer(f"Session {row.session_id}: {standing(row)}")
+    answer(", ".join(filter(None, facts)))
+    for question in state.questions:
+        answer(f"Question: {words.one_line(question)}")
+    answer("")
+    draw(table(state, now()))
+    for run in state.runs.values():
+        if run.outcome is not None and run.outcome.problem:
+            answer(f"{label(run)}: {run.outcome.problem}")
+    _tell_usage(state)
+    _tell_checkpoints(state, checkpoints)
+    for line in citations(state.citations):
+        answer(line)
+    if state.problem:
+        answer(state.problem)
+    if state.report:
+        answer("")
+        answer_report(state.report)
+
+
+def _tell_usage(state: SessionState) -> None:
+    usage = state.usage
+    parts = [
+        f"{words.tokens(usage.input_tokens)} in",
+        f"{words.tokens(usage.cache_read_input_tokens)} read from cache",
+        f"{words.tokens(usage.cache_creation_input_tokens)} written to cache",
+        f"{words.tokens(usage.output_tokens)} out",
+    ]
+    answer(
+        f"\nUsage: {words.number(usage.model_calls, 'model call')} in "
+        f"{words.number(usage.attempts, 'attempt')}; tokens: {', '.join(parts)}"
+    )
+    if usage.unattributed_calls:
+        answer(f"Unattributed: {words.number(usage.unattributed_calls, 'call')} whose end is not known")
+
+
+def _tell_checkpoints(state: SessionState, checkpoints: list[Checkpoint]) -> None:
+    answer(f"Checkpoints: {len(checkpoints)}")
+    earlier = len(checkpoints) - _SHOWN_CHECKPOINTS
+    if earlier > 0:
+        answer(f"  {'…':>5}  {earlier} earlier ones: see --json")
+    for point in checkpoints[-_SHOWN_CHECKPOINTS:]:
+        run = state.runs.get(point.agent_run_id or "")
+        who = label(run) if run else ""
+        kind = point.kind.removesuffix(".requested").replace(".", " ")
+        at = f"{point.recorded_at.astimezone():%H:%M:%S}"
+        answer(f"  {point.seq:>5}  {at}  {who}: {kind} {words.tool(point.what)}")

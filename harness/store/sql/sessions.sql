@@ -1,0 +1,29 @@
+-- name: newest
+-- A session whose first event was never committed has been seen by nobody.
+select id, tenant, flow, question, status, head, holder, created_at, updated_at,
+       lease_until > clock_timestamp() as leased
+  from session
+ where head > 0 and tenant = %(tenant)s
+ order by created_at desc
+ limit %(limit)s;
+
+-- name: like
+select id from session
+ where head > 0 and tenant = %(tenant)s and id::text like %(prefix)s || '%%'
+ order by created_at desc
+ limit 2;
+
+-- name: row
+select id, tenant, flow, question, status, head, holder, created_at, updated_at,
+       lease_until > clock_timestamp() as leased
+  from session
+ where head > 0 and tenant = %(tenant)s and id = %(id)s;
+
+-- name: checkpoints
+-- With `->` and not `->>`: a payload may hold an escaped NUL, which Postgres cannot make text of.
+select seq, recorded_at, agent_run_id, kind,
+       coalesce(payload -> 'tool', payload -> 'model', payload -> 'tool_use_id') as what
+  from event
+ where session_id = %(id)s
+   and kind in ('model.requested', 'tool.requested', 'delegation.requested', 'delegation.joined')
+ order by seq;

@@ -1,0 +1,198 @@
+"""What people get wrong, one row each: what they type, where, and which words the answer must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Where = Literal["none", "main", "tampered", "newer"]
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+FINISHED = "aaaa0000-0000-4000-8000-000000000001"
+FINISHED_TWIN = "aaaa0000-0000-4000-8000-000000000002"
+UNFINISHED = "bbbb0000-0000-4000-8000-000000000003"
+FOREIGN = "cccc0000-0000-4000-8000-000000000004"
+GHOSTLY = "dddd0000-0000-4000-8000-000000000005"
+
+RUN = ("run", "Why?", "--offline")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A command that is refused with all of `says` in its one sentence (as regular expressions).
+
+    `prepare` lays out the working folder, which is the project. `database` names one of the prepared ones;
+    with none the command must not even open a store.
+    """
+
+    name: str
+    args: tuple[str, ...]
+    says: tuple[str, ...]
+    database: Where = "none"
+    prepare: Callable[[Path], object] = lambda folder: None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def _write(name: str, text: str | bytes) -> Callable[[Path], None]:
+    def prepare(folder: Path) -> None:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+
+    return prepare
+
+
+def _empty_folder(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).mkdir()
+
+
+QUESTIONS = (
+    Row("empty question", ("run", " ", "--offline"), ("question is empty", "say what")),
+    Row("no question", ("run", "--offline"), ("Missing argument 'QUESTION'", "Try 'harness run --help'")),
+    Row(
+        "question not utf-8", ("run", "Why \udcff?", "--offline"), ("UTF-8|surrogate", "type|replace"), "main"
+    ),
+    Row("unknown command", ("rnu", "Why?"), ("rnu", "Try 'harness --help'")),
+    Row(
+        "unknown option",
+        ("run", "Why?", "--offlin"),
+        ("--offlin", "did you mean", "Try 'harness run --help'"),
+    ),
+    Row("unknown flow", (*RUN, "--flow", "reserch"), ("no flow named 'reserch'", "research, single")),
+    Row("two upstreams", (*RUN, "--direct"), ("--offline and --direct", "give one")),
+    Row("no key", ("run", "Why?"), ("key", "ANTHROPIC_API_KEY", "--offline"), env={"ANTHROPIC_API_KEY": ""}),
+    Row("base url", RUN, ("ANTHROPIC_BASE_URL", "http"), env={"ANTHROPIC_BASE_URL": "api.example.com"}),
+    Row("negative budget", (*RUN, "--budget-usd", "-3"), ("-3", "above zero")),
+    Row("budget not a number", (*RUN, "--budget-usd", "nan"), ("nan", "above zero")),
+    Row(
+        "budget without a price",
+        ("run", "Why?", "--model", "gpt-9", "--budget-usd", "1"),
+        ("price", "gpt-9"),
+    ),
+    Row("nobody at work", (*RUN, "--max-concurrent", "0"), ("--max-concurrent", "x>=1")),
+    Row("--out exists", (*RUN, "--out", "r.md"), ("r.md exists", "--force"), prepare=_write("r.md", "mine")),
+    Row("--out nowhere", (*RUN, "--out", "no/r.md"), ("no folder", "make it first")),
+    Row(
+        "--out is a folder",
+        (*RUN, "--out", "here"),
+        ("is a folder", "name a file"),
+        prepare=_empty_folder("here"),
+    ),
+)
+
+SOURCES = (
+    Row(
+        "missing source", (*RUN, "--sources", "gone.md"), ("no file or folder .*gone.md", "correct the path")
+    ),
+    Row(
+        "unreadable source",
+        (*RUN, "--sources", "notes.md/part"),
+        ("cannot be read", "leave it out"),
+        prepare=_write("notes.md", "# Notes"),
+    ),
+    Row(
+        "binary source",
+        (*RUN, "--sources", "film.bin"),
+        ("film.bin", "PDF, HTML, Markdown"),
+        prepare=_write("film.bin", b"\x00\x01\x02" * 99),
+    ),
+    Row(
+        "folder without documents",
+        (*RUN, "--sources", "empty"),
+        ("no document", "Markdown"),
+        prepare=_empty_folder("empty"),
+    ),
+    Row(
+        "broken document",
+        (*RUN, "--sources", "paper.pdf"),
+        ("paper.pdf", "leave it out|again"),
+        "main",
+        prepare=_write("paper.pdf", b"%PDF-1.7\nnot really\n"),
+    ),
+)
+
+PROJECTS = (
+    Row("toml syntax", RUN, ("harness.toml", "not valid TOML"), prepare=_write("harness.toml", "tenant =")),
+    Row(
+        "toml unknown key",
+        RUN,
+        ("harness.toml", "limits.max_step", "did you mean 'max_steps'"),
+        prepare=_write("harness.toml", "[limits]\nmax_step = 3\n"),
+    ),
+    Row(
+        "toml wrong type",
+        RUN,
+        ("harness.toml", "limits.max_steps", "integer"),
+        prepare=_write("harness.toml", '[limits]\nmax_steps = "many"\n'),
+    ),
+    Row(
+        "toml with a key",
+        RUN,
+        ("api_key", "ANTHROPIC_API_KEY"),
+        prepare=_write("harness.toml", '[upstream]\napi_key = "sk-secret"\n'),
+    ),
+    Row(
+        "unknown hook",
+        RUN,
+        ("hook 'snapshoot'", "there are .*snapshot"),
+        prepare=_write("harness.toml", '[hooks]\ndisabled = ["snapshoot"]\n'),
+    ),
+    Row(
+        "hook without a hook",
+        RUN,
+        ("mine.py", "HOOK"),
+        prepare=_write("hooks/mine.py", "x = 1\n"),
+    ),
+    Row(
+        "broken agent",
+        RUN,
+        ("AGENT.md", "front matter"),
+        prepare=_write("subagents/mine/AGENT.md", "You are mine.\n"),
+    ),
+    Row(
+        "agent with a wrong field",
+        RUN,
+        ("AGENT.md", "limits.max_steps"),
+        prepare=_write("subagents/mine/AGENT.md", "---\nname: mine\nlimits: {max_steps: 0}\n---\nBe mine.\n"),
+    ),
+    Row(
+        "agent without AGENT.md",
+        ("agents",),
+        ("no AGENT.md",),
+        prepare=_write("subagents/mine/notes.txt", "x"),
+    ),
+    Row("agent's name", ("agents", "new", "My Agent"), ("My Agent", "lower-case")),
+    Row("init twice", ("init",), ("exists already",), prepare=_write("harness.toml", "")),
+    Row("missing project", (*RUN, "--project", "nowhere"), ("nowhere", "does not exist")),
+)
+
+STORES = (
+    Row("dead dsn", (*RUN, "--dsn", "postgresql://h@127.0.0.1:1/h"), ("127.0.0.1:1/h", "start it|correct")),
+    Row("malformed dsn", (*RUN, "--dsn", "postgres//nobody:secret@"), ("postgresql://user@host",)),
+    Row("empty dsn", (*RUN, "--dsn", ""), ("--dsn", "empty")),
+    Row("tampered migration", ("sessions",), ("0001_ground", "not the text"), "tampered"),
+    Row("tampered migration, run", RUN, ("0001_ground", "another database"), "tampered"),
+    Row("newer database", ("sessions",), ("9999_future", "upgrade"), "newer"),
+    Row("newer database, status", ("db", "status"), ("9999_future", "upgrade"), "newer"),
+    Row("stop a server of one's own", ("db", "stop"), ("yours to stop",), "main"),
+)
+
+SESSIONS = (
+    Row("no session id", ("resume", "zebra"), ("'zebra' is no session id", "harness sessions")),
+    Row("id too short", ("show", "ab"), ("first 4 characters",)),
+    Row("neither id nor --last", ("resume",), ("--last", "Try 'harness resume --help'")),
+    Row("both id and --last", ("resume", UNKNOWN, "--last"), ("either",)),
+    Row("unknown session", ("resume", UNKNOWN), ("no session", "harness sessions"), "main"),
+    Row("unknown session, show", ("show", "0123"), ("no session '0123'",), "main"),
+    Row("ambiguous prefix", ("show", "aaaa"), ("More than one", "give more"), "main"),
+    Row("another tenant's session", ("show", FOREIGN), ("no session",), "main"),
+    Row("no session yet", ("resume", "--last", "--tenant", "new"), ("no session", "harness run"), "main"),
+    Row("ask an unfinished one", ("ask", UNFINISHED, "And?"), ("not done", "harness resume"), "main"),
+    Row("ask nothing", ("ask", FINISHED, ""), ("question is empty",)),
+    Row("cancel a finished one", ("cancel", FINISHED), ("ended already",), "main"),
+    Row("bundle that is not here", ("resume", GHOSTLY), ("bundle ghost", "project folder"), "main"),
+)
+
+ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS)

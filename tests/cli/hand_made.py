@@ -1,0 +1,58 @@
+"""Sessions that nobody ran: their journals are written by hand, and are as good as real ones."""
+
+from __future__ import annotations
+
+import uuid
+from random import Random
+
+from harness import events as ev
+from harness.records import FINAL, SessionStatus
+from harness.state import SessionState
+from harness.store.database import Database, Json
+from harness.store.journal import Journal
+from harness.store.lease import Holder, Lease
+from harness.store.queries import queries
+from tests.kit.journals import Book, Case, Simulator, created
+
+REPORT = "# Report\n\nTides turn twice a day [1].\n\n## Sources\n\n[1] S1, Tides\n"
+
+_JOURNAL = queries("journal")
+
+
+def worked(session_id: str | None = None, **given: object) -> Book:
+    """A journal in which a lead had two tasks done and then answered; `given` are fields of its creation."""
+    book = Book(session_id=session_id or str(uuid.uuid4()))
+    book.add(created(**given))
+    return Simulator(Case(rounds=(("done", "needs_help"),)), Random(1), book).finish()
+
+
+async def keep(
+    database: Database,
+    book: Book,
+    *,
+    tenant: str = "default",
+    status: SessionStatus = "running",
+    at_work: bool = False,
+) -> str:
+    """Store a journal as a session in this state; `at_work`: as if this process were advancing it."""
+    state = book.state
+    question = state.question or "Why?"
+    row = {"id": state.id, "tenant": tenant, "flow": "research", "question": question, "ttl": 600.0}
+    await database.run(_JOURNAL["create_session"], {**row, "holder": Json(Holder.here().model_dump())})
+    lease = Lease(database, state.id, 1, 600.0)
+    journal = Journal(database, lease, SessionState(state.id, ev.trace_id(state.id)))
+    for event in book.events:
+        payload = event.payload
+        if isinstance(payload, ev.SessionCreated):
+            payload = payload.model_copy(update={"tenant": tenant})
+        await journal.append(payload, run_id=event.agent_run_id)
+    if status in FINAL:
+        ended = ev.SessionFinished(
+            status=status, report=REPORT, problem=None, citations={"checked": 1, "failed": []}
+        )
+        await journal.append(ended, status=status)
+    elif status == "suspended":
+        await journal.append(ev.SessionSuspended(reason="It was stopped."), status=status)
+    if not at_work:
+        await lease.release()
+    return state.id
