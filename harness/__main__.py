@@ -53,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(cli.main(arguments, prog_name="harness", standalone_mode=False) or 0)
     except click.UsageError as problem:
         path = problem.ctx.command_path if problem.ctx else "harness"
-        said = problem.format_message().replace(". (Did you", " (did you").rstrip(".")
-        return refuse(f"{said}. Try '{path} --help'.")
+        said = problem.format_message().rstrip(".").replace(". (Did you", " (did you")
+        said = said.replace(". Did you", "; did you")
+        return refuse(f"{said}{'' if said.endswith('?') else '.'} Try '{path} --help'.")
     except (click.ClickException, HarnessError) as problem:
         return refuse(str(problem))
     except (click.Abort, KeyboardInterrupt, asyncio.CancelledError):

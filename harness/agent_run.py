@@ -6,24 +6,24 @@ import asyncio
 import json
 import logging
 import time
-from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
 from harness import events as ev
 from harness.attempt import AttemptFolder, environment, make, sweep, write_launcher
+from harness.briefing import first_words, system_prompt
 from harness.bundles.validate import validate_output
 from harness.claude import Conversation, Ending, converse
 from harness.context import RunView, SessionContext
+from harness.direct import TranscriptMeter
 from harness.errors import HarnessError, LeaseLost
 from harness.gateway.door import Door
 from harness.hook_chain import HookChain
-from harness.limits import spent, time_left_s
+from harness.limits import cost_left, spent, time_left_s
 from harness.prompts import render
 from harness.records import NeedsHelp, Outcome, derived_id
 from harness.resume import (
-    Prompt,
     Refire,
     ResumePoint,
     Settled,
@@ -35,8 +35,9 @@ from harness.resume import (
 )
 from harness.resume import view as show
 from harness.settings import dropped_from_child
-from harness.store.lease import Holder, process_alive
+from harness.store.lease import Holder
 from harness.store.transcripts import Entry, TranscriptStore, read_transcript
+from harness.survivors import end_survivor
 from harness.toolbelt import Toolbelt, toolbelt
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ TRIES = 3
 TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 
 
-def _entry(point: ResumePoint) -> Literal["fresh", "refire", "prompt"]:
+def _entry_kind(point: ResumePoint) -> Literal["fresh", "refire", "prompt"]:
     match point:
         case StartFresh():
             return "fresh"
@@ -87,7 +88,7 @@ class AgentRun:
 
     async def _step(self) -> Ending | None:
         """Go on from where the run stands; an ending is returned when the step may be tried again."""
-        await self._end_survivor()
+        await asyncio.to_thread(end_survivor, self._view.run)
         transcript = await self._transcript()
         await self._void_lost_delegations(transcript)
         point = resume_point(self._view.run, transcript)
@@ -114,7 +115,7 @@ class AgentRun:
         await view.record(
             ev.AgentRunStarted(
                 attempt=number,
-                entry=_entry(point),
+                entry=_entry_kind(point),
                 recovered=run.attempt > 0 and run.status != "suspended",
                 claude_session_id=claude_session_id,
                 folder=str(folder.root),
@@ -123,13 +124,20 @@ class AgentRun:
             ),
             span=self._span(),
         )
-        store = TranscriptStore(self._session.database, scope=view.state.id, lease=self._session.lease)
+        store = TranscriptStore(
+            self._session.database,
+            scope=view.state.id,
+            lease=self._session.lease,
+            on_stored=None if self._session.gateway else TranscriptMeter(view),
+        )
         if isinstance(point, Refire) and point.add:
             key = {"project_key": view.state.id, "session_id": claude_session_id}
             await store.append(key, list(point.add))  # type: ignore[arg-type]
             transcript = [*transcript, *point.add]
         if self._resumes(point):
-            earlier = transcript or await read_transcript(self._session.database, view.state.id, claude_session_id)
+            earlier = transcript or await read_transcript(
+                self._session.database, view.state.id, claude_session_id
+            )
             store.show_instead(claude_session_id, [dict(entry) for entry in show(earlier)])
         self._began = time.monotonic()
         try:
@@ -162,8 +170,8 @@ class AgentRun:
         talk = Conversation(
             claude_session_id=claude_session_id,
             resume=self._resumes(point),
-            prompt=self._prompt(point),
-            system_prompt=self._system_prompt(),
+            prompt=first_words(view, point, self._session.sources_listed),
+            system_prompt=system_prompt(view),
             model=self._session.model or view.settings.models.named(bundle.model),
             effort=bundle.effort,
             builtin_tools=belt.builtin,
@@ -173,7 +181,8 @@ class AgentRun:
             store=store,
             hooks=self._hooks(belt),
             folder=folder,
-            max_turns=None if steps is None else max(1, steps - view.run.steps) + 1,
+            max_turns=None if steps is None else max(1, steps - view.run.steps) + (gateway is not None),
+            max_budget_usd=None if gateway else cost_left(view.state, view.run),
             environment=told,
         )
         try:
@@ -307,33 +316,6 @@ class AgentRun:
             return 0
         return len(await read_transcript(self._session.database, self._view.state.id, continued))
 
-    def _prompt(self, point: ResumePoint) -> str | None:
-        view, run = self._view, self._view.run
-        match point:
-            case Refire():
-                return None
-            case Prompt():
-                return render("resume", view.project)
-            case _ if run.continues:
-                return render("follow_up", view.project, question=run.task.payload["question"])
-            case _ if run.parent_id is None:
-                return render(
-                    "question",
-                    view.project,
-                    question=run.task.payload["question"],
-                    sources=self._session.sources_listed(),
-                )
-            case _:
-                task = json.dumps(run.task.payload, ensure_ascii=False, indent=2)
-                return render("task", view.project, task=task)
-
-    def _system_prompt(self) -> str:
-        view = self._view
-        if not view.run.members:
-            return view.bundle.prompt
-        offer = "\n".join(f"- {view.bundles[name].one_pager}" for name in view.run.members)
-        return render("lead", view.project, prompt=view.bundle.prompt, agents=offer)
-
     async def _transcript(self) -> list[Entry]:
         claude_session_id = self._view.run.claude_session_id
         if claude_session_id is None:
@@ -361,15 +343,3 @@ class AgentRun:
                 process_started=psutil.Process(pid).create_time(),
             )
         )
-
-    async def _end_survivor(self) -> None:
-        """End a CLI that outlived the process which started it, and sweep what dead attempts left."""
-        run = self._view.run
-        cli, here = run.cli, Holder.here()
-        if cli is not None and (cli.host, cli.boot_id) == (here.host, here.boot_id):
-            if process_alive(cli.pid, cli.process_started):
-                log.warning("ending the CLI %d that outlived its harness", cli.pid)
-                psutil.Process(cli.pid).kill()
-        for folder in run.folders:
-            if Path(folder).exists():
-                await asyncio.to_thread(sweep, Path(folder), run.claude_session_id)

@@ -17,7 +17,7 @@ CLI_RETRIES = "1"
 
 @dataclass(frozen=True)
 class AttemptFolder:
-    """Its own config, temporary and launcher files; the workspace is the session's, so that it stays the same."""
+    """Its own config, temporary and launcher files; the workspace is the session's and stays."""
 
     root: Path
     workspace: Path
@@ -58,7 +58,6 @@ def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[
         "TMPDIR": str(folder.temporary),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS": "1",
-        "CLAUDE_CODE_MAX_RETRIES": CLI_RETRIES,
     }
     if gateway is not None:
         base_url, token = gateway
@@ -66,6 +65,7 @@ def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[
             "ANTHROPIC_BASE_URL": base_url,
             "ANTHROPIC_API_KEY": token,
             "CLAUDE_CONFIG_DIR": str(folder.config),
+            "CLAUDE_CODE_MAX_RETRIES": CLI_RETRIES,
         }
     return told
 

@@ -59,7 +59,7 @@ def unusable(value: Mapping[str, Any], run: Run) -> str | None:
     made = sum(len(d.tasks) for r in run.state.runs.values() for d in r.delegations.values() if not d.voided)
     if made + len(given) > allowed:
         return (
-            f"No task was started: a session may delegate {allowed} tasks in all and {made} have been delegated; "
+            f"No task was started: a session may delegate {allowed} tasks in all, and {made} have been; "
             "go on with the results you have."
         )
     problems = []

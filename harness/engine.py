@@ -16,8 +16,9 @@ from harness.citations import check
 from harness.context import SessionContext
 from harness.corpus.corpus import Corpus
 from harness.errors import HarnessError, LeaseLost
+from harness.limits import granted
 from harness.plan import RunSpec, plan
-from harness.records import Limits, Outcome
+from harness.records import Outcome
 from harness.store.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -86,12 +87,6 @@ class Engine:
     async def _create(self, spec: RunSpec) -> None:
         session = self._session
         bundle = session.bundles[spec.agent]
-        defaults = session.settings.limits
-        limits = Limits(
-            max_steps=bundle.limits.max_steps or defaults.max_steps,
-            max_cost_usd=bundle.limits.max_cost_usd,
-            timeout_s=bundle.limits.timeout_s or defaults.agent_timeout_s,
-        )
         parent = ("agent_run", spec.parent_id) if spec.parent_id else ("session", "")
         await session.journal.append(
             ev.AgentRunCreated(
@@ -101,7 +96,7 @@ class Engine:
                 path=spec.path,
                 task=spec.task,
                 members=spec.members,
-                limits=limits,
+                limits=granted(bundle.limits, session.settings),
                 continues=spec.continues,
             ),
             run_id=spec.id,

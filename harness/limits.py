@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.records import Limits
+from harness.settings import Settings
 from harness.state import RunState, SessionState
 
 WRITE_UP_SHARE = 0.9
@@ -56,10 +57,27 @@ def spent(state: SessionState, run: RunState) -> Reason | None:
 
 
 def time_left_s(run: RunState) -> float | None:
-    """Seconds of work the run may still do; None without a limit. Zero when it is spent."""
+    """Seconds of work the run may still do; zero when they are spent, None without a limit."""
     if run.limits.timeout_s is None:
         return None
     return max(0.0, run.limits.timeout_s - run.work_s)
+
+
+def cost_left(state: SessionState, run: RunState) -> float | None:
+    """US dollars the run may still spend; None without a limit. Never zero: that is refused earlier."""
+    total = sum(other.cost_usd for other in state.runs.values())
+    pairs = ((total, state.limits.max_cost_usd), (run.cost_usd, run.limits.max_cost_usd))
+    left = [limit - used for used, limit in pairs if limit is not None]
+    return max(0.0001, min(left)) if left else None
+
+
+def granted(own: Limits, settings: Settings) -> Limits:
+    """The limits an agent run begins with: its bundle's, and the settings' where the bundle names none."""
+    return Limits(
+        max_steps=own.max_steps or settings.limits.max_steps,
+        max_cost_usd=own.max_cost_usd,
+        timeout_s=own.timeout_s or settings.limits.agent_timeout_s,
+    )
 
 
 def more(run: RunState, granted: Limits) -> Limits:

@@ -1,7 +1,8 @@
-"""What a session tells the outside while it runs: one typed line for each thing that a person may wait for."""
+"""What a session tells the outside while it runs: one typed line for each thing a person may wait for."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import Field
@@ -56,9 +57,8 @@ class Result(Record):
 
 Progress = SessionStarted | AgentRunChanged | Result
 
-_CHANGES = ("agent_run.created", "agent_run.started", "agent_run.suspended", "agent_run.interrupted") + (
-    "agent_run.finished",
-    "agent_run.reopened",
+_CHANGES = frozenset(
+    f"agent_run.{what}" for what in ("created", "started", "suspended", "interrupted", "finished", "reopened")
 )
 
 
@@ -97,3 +97,8 @@ def summary(run: RunState) -> AgentRunSummary:
         attempts=run.attempts,
         usage=run.usage,
     )
+
+
+def to_json(value: Progress) -> str:
+    """One line of JSON."""
+    return json.dumps(value.model_dump(mode="json"), ensure_ascii=False)

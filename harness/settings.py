@@ -174,7 +174,9 @@ class Hooks(Record):
         default_factory=dict, description="Options for each hook, by its name."
     )
     deadline_s: float = Field(
-        60.0, gt=0, description="Seconds a hook may take. A guarding hook that takes longer stops the tool."
+        default=60.0,
+        gt=0,
+        description="Seconds a hook may take. A guarding hook that takes longer stops the tool.",
     )
 
 

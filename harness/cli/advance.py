@@ -18,7 +18,8 @@ from harness.progress import AgentRunChanged, AgentRunSummary, Progress, Result,
 from harness.records import AgentRunStatus, SessionStatus
 
 if TYPE_CHECKING:
-    from harness.library import Harness, Session
+    from harness.library import Harness
+    from harness.session import Session
 
 EXIT: dict[SessionStatus, int] = {
     "done": 0,

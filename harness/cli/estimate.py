@@ -10,12 +10,13 @@ from pydantic import Field
 from harness.bundles.bundle import Bundle
 from harness.cli import words
 from harness.flow import Lead, bundles_of
+from harness.limits import granted
 from harness.pricing import PRICES_AS_OF, cost_usd
 from harness.records import Limits, Record, Usage
 from harness.settings import Settings
 
 if TYPE_CHECKING:
-    from harness.library import Request
+    from harness.request import Request
 
 
 class Assumptions(Record):
@@ -47,12 +48,12 @@ class AgentPlan(Record):
 
 
 class Plan(Record):
-    """What would run. `cost_usd` is a guess, None when a model's price is not known; `budget_usd` is kept."""
+    """What would run over how many documents. `cost_usd` is a guess, None when a model's price is not known."""
 
     question: str
     flow: str
     upstream: str
-    sources: tuple[str, ...]
+    sources: int
     max_concurrent: int
     budget_usd: float | None
     agents: tuple[AgentPlan, ...]
@@ -75,7 +76,7 @@ def estimate(request: Request, bundles: Mapping[str, Bundle], settings: Settings
         question=request.question,
         flow=request.flow_name,
         upstream=request.upstream,
-        sources=tuple(str(source) for source in request.sources),
+        sources=len(request.files),
         max_concurrent=request.max_concurrent,
         budget_usd=request.limits.max_cost_usd,
         agents=tuple(agents),
@@ -92,12 +93,7 @@ def _agent(
     part: Literal["alone", "lead", "member"],
     runs: int,
 ) -> AgentPlan:
-    default = settings.limits
-    limits = Limits(
-        max_steps=bundle.limits.max_steps or default.max_steps,
-        max_cost_usd=bundle.limits.max_cost_usd,
-        timeout_s=bundle.limits.timeout_s or default.agent_timeout_s,
-    )
+    limits = granted(bundle.limits, settings)
     steps = min(given.steps, max(1, limits.max_steps // 2)) if limits.max_steps else given.steps
     model = request.model or settings.models.named(bundle.model)
     calls = [_call(number, given) for number in range(steps)]
@@ -132,7 +128,9 @@ def _call(number: int, given: Assumptions) -> Usage:
 
 def in_words(plan: Plan) -> str:
     """Write the plan for a person."""
-    lines = [f"Flow {plan.flow}, at most {words.number(plan.max_concurrent, 'agent')} at work at a time:", ""]
+    sources = words.number(plan.sources, "document")
+    at_once = words.number(plan.max_concurrent, "agent")
+    lines = [f"Flow {plan.flow} over {sources}, at most {at_once} at work at a time:", ""]
     for agent in plan.agents:
         lines += _described(agent, last=agent is plan.agents[-1])
     given = plan.assumptions

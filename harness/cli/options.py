@@ -111,6 +111,21 @@ class _Dollars(click.ParamType[float]):
         return amount
 
 
+class _Text(click.ParamType[str]):
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            self.fail("it holds bytes that are no UTF-8 text; type it again", param, ctx)
+        return str(value)
+
+
+TEXT = _Text()
+"""A text that can be stored: a terminal may hand over any bytes."""
+
+
 def bounds(function: Function) -> Function:
     """Add the options that bound the work of a session."""
     for option in (

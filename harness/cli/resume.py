@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.advance import advance
-from harness.cli.options import Common, Out, bounds, common, out
+from harness.cli.options import TEXT, Common, Out, bounds, common, out
 from harness.cli.output import Countdown
 from harness.errors import BadInput
 from harness.store.sessions import Sessions, check_given
 
 if TYPE_CHECKING:
-    from harness.library import Harness, Session
+    from harness.library import Harness
+    from harness.session import Session
 
 
 @click.command("resume")
@@ -43,7 +44,7 @@ def resume(common: Common, session_id: str | None, last: bool, out: Out | None, 
 
 @click.command("ask")
 @click.argument("session_id")
-@click.argument("question")
+@click.argument("question", type=TEXT)
 @bounds
 @out
 @common

@@ -9,15 +9,16 @@ import click
 
 from harness.cli.advance import advance
 from harness.cli.estimate import estimate, in_words
-from harness.cli.options import Common, Out, bounds, common, out
+from harness.cli.options import TEXT, Common, Out, bounds, common, out
 from harness.cli.output import answer, answer_json
 
 if TYPE_CHECKING:
-    from harness.library import Harness, Session
+    from harness.library import Harness
+    from harness.session import Session
 
 
 @click.command("run")
-@click.argument("question")
+@click.argument("question", type=TEXT)
 @click.option(
     "--sources",
     multiple=True,

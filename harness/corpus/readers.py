@@ -50,6 +50,8 @@ _MARKS = (
 _CHARSET = re.compile(
     rb"""<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)|<meta[^>]*?charset\s*=\s*["']?([\w.:-]+)""", re.I
 )
+# Headings are blocks: what is within a paragraph costs most of the time and is not looked at.
+_BLOCKS = MarkdownIt("commonmark").disable("inline")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"""^title:[ \t]*(["']?)(.*?\S)\1[ \t]*$""", re.MULTILINE)
 
@@ -123,7 +125,7 @@ def _read_markdown(text: str) -> Document:
     front = _FRONT_MATTER.match(text)
     start = front.end() if front else 0
     line_starts = list(accumulate((len(line) + 1 for line in text[start:].split("\n")), initial=start))
-    tokens = MarkdownIt("commonmark").parse(text[start:])
+    tokens = _BLOCKS.parse(text[start:])
     headings = tuple(
         Heading(line_starts[opening.map[0]], one_line(inline.content))
         for opening, inline in pairwise(tokens)

@@ -8,8 +8,9 @@ from typing import Any
 
 from harness.offline.conflicts import contradict
 from harness.offline.conversation import Call, Conversation, ToolUse
-from harness.offline.evidence import HEADING_REACH, stitched
+from harness.offline.extract import HEADING_REACH
 from harness.offline.fill import conforming
+from harness.offline.lines import stitched
 from harness.offline.search import HITS, READ, SEARCH, passages
 from harness.offline.shapes import Citation, Finding, Passage, each
 from harness.offline.turn import OUTPUT, Turn, deliver
@@ -52,9 +53,9 @@ def _next_calls(conversation: Conversation, claims: Sequence[Finding]) -> list[T
     calls: list[ToolUse] = []
     if SEARCH in conversation.tools:
         made = {call.input.get("query") for call in searches}
-        queries = dict.fromkeys(query for one in missing if (query := _query(one.quote)) not in made)
-        calls = [ToolUse(SEARCH, {"query": query, "limit": HITS}) for query in queries]
-        calls = calls[: MOST_SEARCHES - len(searches)] if len(searches) < MOST_SEARCHES else []
+        queries = dict.fromkeys(filter(None, (_query(citation.quote) for citation in missing)))
+        calls = [ToolUse(SEARCH, {"query": query, "limit": HITS}) for query in queries if query not in made]
+        calls = calls[: max(0, MOST_SEARCHES - len(searches))]
     if not calls and READ in conversation.tools and len(reads) < MOST_READS:
         offsets = {citation.source: _unread(citation, reads, seen) for citation in missing}
         calls = [
@@ -106,10 +107,7 @@ def _verdict(claim: Finding, conversation: Conversation) -> dict[str, Any]:
     elif all(_read_whole(citation, conversation.made(READ), seen) for citation in quoted):
         verdict, reason = "not_found", f"The quote does not stand in {_labels(quoted)}."
     else:
-        verdict, reason = (
-            "cannot_tell",
-            f"The quote was not found in what could be read of {_labels(quoted)}.",
-        )
+        verdict, reason = "cannot_tell", f"The quote is not in what could be read of {_labels(quoted)}."
     return {
         "statement": claim.statement,
         "verdict": verdict,
@@ -126,10 +124,7 @@ def _judge(claim: Finding, found: Sequence[Citation], seen: Sequence[Passage]) -
     if contradict(claim.statement, quoted):
         return "refuted", f"The quote stands in {_labels(found)}, but it says otherwise than the claim."
     if len(stated & set(terms(f"{above} {quoted}"))) < COVERED * len(stated):
-        return (
-            "cannot_tell",
-            f"The quote stands in {_labels(found)}, but its words alone do not carry the claim.",
-        )
+        return "cannot_tell", f"The quote in {_labels(found)} does not carry the claim by its words alone."
     return "supported", f"The quote stands word for word in {_labels(found)}."
 
 

@@ -57,7 +57,8 @@ class Conversation:
 
     `question` is what is asked now, `task` the typed input it came with. `calls` were made since it was
     asked, `earlier` before. `names` are the titles of documents by their labels, as the messages list them.
-    `hurried` says that the answer has to be written at once.
+    `hurried` says that the answer has to be written at once, `is_job` that the question or task stands in
+    the harness's own tags: then it is research, and not, say, the request for a title.
     """
 
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class Conversation:
     earlier: tuple[Call, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     hurried: bool = False
+    is_job: bool = False
 
     @property
     def all_calls(self) -> tuple[Call, ...]:
@@ -83,6 +85,7 @@ def read_conversation(request: Mapping[str, Any]) -> Conversation:
     tools = {tool["name"]: tool for tool in _dicts(request.get("tools")) if isinstance(tool.get("name"), str)}
     messages = _dicts(request.get("messages"))
     asked_at, question, task = _find_question(messages)
+    texts = [text for message in messages for text in _texts(message)]
     calls = list(_calls(messages))
     return Conversation(
         tools=tools,
@@ -91,6 +94,7 @@ def read_conversation(request: Mapping[str, Any]) -> Conversation:
         calls=tuple(call for at, call in calls if at >= asked_at),
         earlier=tuple(call for at, call in calls if at < asked_at),
         names=_names(messages),
+        is_job=any("<question>" in text or _TASK.search(text) for text in texts),
         hurried=not tools or any(_HURRY.search(note) for note in _notes(messages[asked_at + 1 :])),
     )
 

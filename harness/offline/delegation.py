@@ -13,6 +13,11 @@ from harness.offline.shapes import TaskResult, each
 
 DELEGATE = "mcp__harness__delegate"
 
+MOST_LOST = 2
+"""Delegations lost in a crash that are made again; one more is told as a failure."""
+
+_LOST = "Tool result missing"
+_UNREADABLE = TaskResult(problem="its result could not be read")
 _NAMED = re.compile(
     r"(?:^\s*[-*•]\s*|`|\")([a-z][a-z0-9]*(?:[_-][a-z0-9]+)*)(?:`|\"|\s*[:(—–])", re.MULTILINE
 )
@@ -59,14 +64,20 @@ def delegate(conversation: Conversation, to: str, inputs: list[dict[str, Any]]) 
 
 
 def delegated(calls: tuple[Call, ...]) -> list[Delegated]:
-    """Give every task handed out in these calls, with its result; a task without one has failed."""
+    """Give every task handed out in these calls, with its result; a task without one has failed.
+
+    A call whose outcome was lost in a crash counts as not made, so that it is made again, up to a limit.
+    """
+    made = [call for call in calls if call.name == DELEGATE]
+    lost_calls = [call for call in made if call.failed and _LOST in (call.result or "")]
     found: list[Delegated] = []
-    for call in calls:
-        tasks = call.input.get("tasks") if call.name == DELEGATE else None
-        if not isinstance(tasks, list):
+    for call in made:
+        tasks = call.input.get("tasks")
+        if not isinstance(tasks, list) or (call in lost_calls and len(lost_calls) <= MOST_LOST):
             continue
         data = call.data
-        results = each(TaskResult, data.get("results") if isinstance(data, dict) else data)
+        given_back = data if isinstance(data, list) else []
+        results = [(each(TaskResult, [one]) or [_UNREADABLE])[0] for one in given_back]
         lost = "its result was cut off" if results else _problem(call)
         for number, task in enumerate(task for task in tasks if isinstance(task, dict)):
             given = task.get("input")

@@ -48,7 +48,7 @@ class _Filler:
         if "const" in schema:
             return schema["const"]
         if isinstance(schema.get("enum"), list) and schema["enum"]:
-            return value if value is not _ABSENT and value in schema["enum"] else schema["enum"][0]
+            return value if _is_in(schema["enum"], value) else schema["enum"][0]
         for choice in ("anyOf", "oneOf"):
             if isinstance(schema.get(choice), list) and schema[choice]:
                 return self.fill(self._chosen(schema[choice], value), value, name, depth + 1)
@@ -154,11 +154,16 @@ def _kinds(schema: Mapping[str, Any]) -> list[str]:
 
 def _is_of(schema: Mapping[str, Any], value: Any) -> bool:
     if isinstance(schema.get("enum"), list):
-        return value in schema["enum"]
+        return _is_in(schema["enum"], value)
     kinds = _kinds(schema)
     if isinstance(value, bool):
         return not kinds or "boolean" in kinds
     return not kinds or any(isinstance(value, _TYPES.get(kind, (object,))) for kind in kinds)
+
+
+def _is_in(values: list[Any], value: Any) -> bool:
+    """Whether a value is one of an enumeration; true is no 1 in JSON."""
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in values)
 
 
 def _string(schema: Mapping[str, Any], value: Any) -> str:

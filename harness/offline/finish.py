@@ -25,7 +25,7 @@ _FIELDS = {
     "source": "source",
     "quote": "quote",
 }
-"""By which names an output's fields are known; what they hold is said in `_known`."""
+"""By which names an output's fields are known; what they hold is said in `known_from`."""
 
 
 def finish(conversation: Conversation, draft: Draft) -> Turn:
@@ -34,10 +34,11 @@ def finish(conversation: Conversation, draft: Draft) -> Turn:
     if OUTPUT not in conversation.tools:
         return Turn(report)
     schema = conversation.tools[OUTPUT].get("input_schema")
-    output = conforming(schema, dict(conversation.task or {}), known_from(draft))
     fields = schema.get("properties") if isinstance(schema, dict) else None
-    wanted = {name: item for name, item in output.items() if not fields or name in fields}
-    return deliver(conversation, wanted, report)
+    if not isinstance(fields, dict) or not fields:
+        return deliver(conversation, {"report": report}, report)
+    shared = {name: item for name, item in (conversation.task or {}).items() if name in fields}
+    return deliver(conversation, conforming(schema, shared, known_from(draft)), report)
 
 
 def known_from(draft: Draft) -> dict[str, Any]:

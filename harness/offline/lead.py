@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.offline.conversation import Conversation
-from harness.offline.delegation import Delegated, bundle_like, bundles, delegate, delegated
+from harness.offline.delegation import DELEGATE, Delegated, bundle_like, bundles, delegate, delegated
 from harness.offline.evidence import relevant
 from harness.offline.finish import finish
 from harness.offline.legend import read_legend
@@ -27,35 +28,33 @@ def act(conversation: Conversation) -> Turn:
     tasks = delegated(conversation.calls)
     research = [task for task in tasks if not _is_check(task)]
     checks = [task for task in tasks if _is_check(task)]
-    if not research and not conversation.hurried:
-        researcher = bundle_like(conversation, "researcher") or next(
-            iter(_others(conversation)), "researcher"
-        )
-        parts = sub_questions(conversation.question)
-        inputs = [_task_input(conversation.question, part, parts) for part in parts]
-        said = f"Plan: {len(parts)} task{'s' * (len(parts) != 1)} for {researcher}: " + " / ".join(parts)
-        return Turn(said, (delegate(conversation, researcher, inputs),))
+    may_delegate = DELEGATE in conversation.tools and not conversation.hurried
+    if not research and may_delegate:
+        return _plan(conversation)
     sections = _sections(research)
+    claims = [finding for section in sections for finding in section.findings if finding.citations]
+    claims = list(dict.fromkeys(claims))[:MOST_CLAIMS]
     checker = bundle_like(conversation, "factchecker")
-    claims = [finding for section in sections for finding in section.findings if finding.citations][
-        :MOST_CLAIMS
-    ]
-    if checker and claims and not checks and not conversation.hurried:
+    if checker and claims and not checks and may_delegate:
         given = {"claims": [claim.model_dump(mode="json") for claim in claims]}
-        return Turn(
-            f"Checking {len(claims)} quotes against their sources.",
-            (delegate(conversation, checker, [given]),),
-        )
+        said = f"Checking {len(claims)} finding{'s' * (len(claims) != 1)} against the sources."
+        return Turn(said, (delegate(conversation, checker, [given]),))
     return finish(conversation, _draft(conversation, sections, research, checks))
+
+
+def _plan(conversation: Conversation) -> Turn:
+    """Hand the parts of the question to the researcher, or to the first bundle that is no checker."""
+    checker = bundle_like(conversation, "factchecker")
+    others = [name for name in bundles(conversation) if name != checker]
+    researcher = bundle_like(conversation, "researcher") or next(iter(others), "researcher")
+    parts = sub_questions(conversation.question)
+    inputs = [_task_input(conversation.question, part, parts) for part in parts]
+    said = f"Plan: {len(parts)} task{'s' * (len(parts) != 1)} for {researcher}: " + " / ".join(parts)
+    return Turn(said, (delegate(conversation, researcher, inputs),))
 
 
 def _is_check(task: Delegated) -> bool:
     return isinstance(task.input.get("claims"), list)
-
-
-def _others(conversation: Conversation) -> list[str]:
-    checker = bundle_like(conversation, "factchecker")
-    return [name for name in bundles(conversation) if name != checker]
 
 
 def _task_input(question: str, part: str, parts: Sequence[str]) -> dict[str, Any]:
@@ -73,21 +72,23 @@ def _task_input(question: str, part: str, parts: Sequence[str]) -> dict[str, Any
 
 
 def _sections(research: Sequence[Delegated]) -> list[Section]:
-    sections = []
-    for task in research:
-        output = task.result.output if isinstance(task.result.output, dict) else {}
-        missing = output.get("not_found")
-        sections.append(
-            Section(
-                question=str(task.input.get("objective") or task.input.get("question") or task.to),
-                findings=tuple(each(Finding, output.get("findings"))),
-                gaps=tuple(gap for gap in missing if isinstance(gap, str))
-                if isinstance(missing, list)
-                else (),
-                problem=_problem(task),
-            )
+    return [
+        Section(
+            question=str(task.input.get("objective") or task.input.get("question") or task.to),
+            findings=tuple(each(Finding, _output(task).get("findings"))),
+            gaps=_texts(_output(task).get("not_found")),
+            problem=_problem(task),
         )
-    return sections
+        for task in research
+    ]
+
+
+def _output(task: Delegated) -> Mapping[str, Any]:
+    return task.result.output if isinstance(task.result.output, dict) else {}
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
 
 
 def _problem(task: Delegated) -> str:
@@ -105,68 +106,61 @@ def _draft(
     checks: Sequence[Delegated],
 ) -> Draft:
     names = dict(conversation.names)
-    conflicts: list[str] = []
     for task in (*delegated(conversation.earlier), *research):
-        output = task.result.output if isinstance(task.result.output, dict) else {}
-        names |= read_legend(str(output.get("summary", "")))
-        own = output.get("conflicts") if task in research else None
-        conflicts += [text for text in own if isinstance(text, str)] if isinstance(own, list) else []
-    kept, left_out, notes = _checked(sections, checks)
-    reused = _reused(conversation, kept)
-    if reused:
-        kept = [*kept, Section("From what was found before", tuple(reused))]
-    return Draft(conversation.question, tuple(kept), names, tuple(conflicts), tuple(left_out), tuple(notes))
-
-
-def _checked(
-    sections: list[Section], checks: Sequence[Delegated]
-) -> tuple[list[Section], list[str], list[str]]:
-    """Apply the verdicts: what was refuted or not found is left out, and said so."""
-    every = [finding for section in sections for finding in section.findings]
-    if not every:
-        return sections, [], []
-    verdicts: dict[str, Verdict] = {}
-    problems = [_problem(task) for task in checks if _problem(task)]
-    for task in checks:
-        output = task.result.output if isinstance(task.result.output, dict) else {}
-        verdicts |= {verdict.statement: verdict for verdict in each(Verdict, output.get("verdicts"))}
-    refused = {text for text, verdict in verdicts.items() if verdict.verdict in ("refuted", "not_found")}
+        names |= read_legend(str(_output(task).get("summary", "")))
+    every = list(dict.fromkeys(finding for section in sections for finding in section.findings))
+    verdicts = {
+        verdict.statement: verdict
+        for task in checks
+        for verdict in each(Verdict, _output(task).get("verdicts"))
+    }
+    refused = _judged(every, verdicts, ("refuted", "not_found"))
     kept = [
-        Section(
-            section.question,
-            tuple(finding for finding in section.findings if finding.statement not in refused),
-            section.gaps,
-            section.problem,
-        )
+        replace(section, findings=tuple(one for one in section.findings if one not in refused))
         for section in sections
     ]
-    left_out = [
-        f"{finding.statement} ({verdicts[finding.statement].verdict.replace('_', ' ')}: "
-        f"{verdicts[finding.statement].reason})"
-        for finding in dict.fromkeys(every)
-        if finding.statement in refused
-    ]
-    return kept, left_out, [_check_note(every, verdicts), *problems]
+    reused = _reused(conversation, every)
+    if reused:
+        kept.append(Section("From what was found before", tuple(reused)))
+    notes = [_check_note(every, verdicts)] if every else []
+    return Draft(
+        conversation.question,
+        tuple(kept),
+        names,
+        conflicts=tuple(text for task in research for text in _texts(_output(task).get("conflicts"))),
+        left_out=tuple(refused.values()),
+        unconfirmed=tuple(_judged(every, verdicts, ("cannot_tell",)).values()),
+        notes=(*notes, *filter(None, map(_problem, checks))),
+    )
 
 
-def _check_note(every: Sequence[Finding], verdicts: dict[str, Verdict]) -> str:
-    statements = list(dict.fromkeys(finding.statement for finding in every))
-    supported = sum(verdicts[text].verdict == "supported" for text in statements if text in verdicts)
-    if not verdicts:
+def _judged(
+    findings: Sequence[Finding], verdicts: Mapping[str, Verdict], words: Collection[str]
+) -> dict[Finding, str]:
+    """Give the findings whose verdict is one of these words, each with a sentence that says why."""
+    return {
+        finding: f"{finding.statement} ({verdict.verdict.replace('_', ' ')}: {verdict.reason})"
+        for finding in findings
+        if (verdict := verdicts.get(finding.statement)) and verdict.verdict in words
+    }
+
+
+def _check_note(every: Sequence[Finding], verdicts: Mapping[str, Verdict]) -> str:
+    judged = [verdicts[finding.statement] for finding in every if finding.statement in verdicts]
+    supported = sum(verdict.verdict == "supported" for verdict in judged)
+    if not judged:
         return "The quotes were not checked a second time."
-    if supported == len(statements):
+    if supported == len(every):
         return "A second check found every quote in its source."
-    return f"A second check found {supported} of {len(statements)} quotes in their sources."
+    return f"A second check confirmed {supported} of {len(every)} findings."
 
 
-def _reused(conversation: Conversation, sections: Sequence[Section]) -> list[Finding]:
+def _reused(conversation: Conversation, present: Sequence[Finding]) -> list[Finding]:
     """Give findings of earlier questions that fit the new one and are not there already."""
-    present = {finding.statement for section in sections for finding in section.findings}
     before = [
         finding
         for task in delegated(conversation.earlier)
-        if isinstance(task.result.output, dict)
-        for finding in each(Finding, task.result.output.get("findings"))
-        if finding.statement not in present
+        for finding in each(Finding, _output(task).get("findings"))
+        if finding not in present
     ]
     return relevant(Question(conversation.question), list(dict.fromkeys(before)), MOST_REUSED)

@@ -15,7 +15,7 @@ from harness.offline.turn import NOTICE
 LONGEST_TITLE = 140
 
 _NOT_ANSWERED = "The documents do not answer this, as far as the overlap of words can tell."
-_NOT_RESEARCHED = "This is not answered: no task brought a result that can be used."
+_NOT_RESEARCHED = "This is not answered: no research has brought a result that can be used."
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Draft:
     names: Mapping[str, str] = field(default_factory=dict)
     conflicts: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    unconfirmed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -54,7 +55,7 @@ def markdown(draft: Draft) -> str:
     if shortly:
         parts.append(" ".join(sources.cited(finding) for finding in shortly))
     else:
-        failed = any(section.problem for section in draft.sections)
+        failed = not draft.sections or any(section.problem for section in draft.sections)
         parts.append(_NOT_RESEARCHED if failed else _NOT_ANSWERED)
     said = list(shortly)
     if len(draft.sections) == 1 and not draft.sections[0].problem:
@@ -65,6 +66,7 @@ def markdown(draft: Draft) -> str:
             parts += [f"## {title_of(section.question)}", _section(section, said, sources)]
     parts += _listed("Where the documents disagree", _conflicts(draft, sources))
     parts += _listed("Left out after checking", draft.left_out)
+    parts += _listed("Not confirmed by the check", draft.unconfirmed)
     gaps = [gap for section in draft.sections for gap in section.gaps]
     if not gaps and all(section.findings for section in draft.sections):
         gaps = ["Every part has a quote; whether the quotes are the answer, only a reader can tell."]
@@ -95,9 +97,8 @@ class _Sources:
         """Give a statement with the numbers of its quotes."""
         text = " ".join(finding.statement.split())
         marker = f" {self.marker([finding])}".rstrip()
-        return (
-            f"{text[:-1]}{marker}." if text.endswith(".") and not text.endswith("..") else f"{text}{marker}"
-        )
+        ends = text.endswith(".") and not text.endswith("..")
+        return f"{text[:-1]}{marker}." if ends else f"{text}{marker}"
 
     def lines(self) -> str:
         """Give one line for each number."""
@@ -152,9 +153,8 @@ def _is_quoted(citation: Citation, others: Sequence[Citation]) -> bool:
 
 
 def _conflicts(draft: Draft, sources: _Sources) -> list[str]:
-    every = list(
-        {finding.statement: finding for section in draft.sections for finding in section.findings}.values()
-    )
+    findings = [finding for section in draft.sections for finding in section.findings]
+    every = list({finding.statement: finding for finding in findings}.values())
     found = [f"{sources.cited(one)} But: {sources.cited(other)}" for one, other in disagreements(every)]
     known = [one.statement for pair in disagreements(every) for one in pair]
     return found + [text for text in draft.conflicts if not any(statement in text for statement in known)]

@@ -7,7 +7,8 @@ from typing import Any
 
 from harness.offline.conflicts import disagreements
 from harness.offline.conversation import Conversation
-from harness.offline.evidence import Evidence, Extract
+from harness.offline.evidence import Evidence
+from harness.offline.extract import Extract
 from harness.offline.fill import conforming
 from harness.offline.legend import legend
 from harness.offline.question import Question

@@ -33,6 +33,10 @@ def speak(conversation: Conversation) -> Turn:
     """Say what can be said without tools: a title for a conversation, or that nothing can be looked up."""
     if conversation.tools:
         return Turn(f"None of the tools offered can look this up ({NOTICE}).")
+    if conversation.is_job:
+        return Turn(
+            f"Nothing has been looked up, so this is not answered: {conversation.question} ({NOTICE})."
+        )
     return Turn(title_of(conversation.question)[:80] or f"Nothing was asked ({NOTICE}).")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,7 @@ class Turn:
     calls: tuple[ToolUse, ...] = ()
 
 
-def deliver(conversation: Conversation, output: Mapping[str, Any], text: str) -> Turn:
+def deliver(conversation: Conversation, output: Any, text: str) -> Turn:
     """End an agent's work: with its typed output where one is wanted, else with a text.
 
     An output that was refused twice is not tried a third time; the text then says so.
@@ -32,4 +31,4 @@ def deliver(conversation: Conversation, output: Mapping[str, Any], text: str) ->
     refusals = [call for call in conversation.made(OUTPUT) if call.failed]
     if len(refusals) > 1:
         return Turn(f"The output was refused twice, so it is given as text ({NOTICE}).\n\n{text}")
-    return Turn("", (ToolUse(OUTPUT, dict(output)),))
+    return Turn("", (ToolUse(OUTPUT, output if isinstance(output, dict) else {}),))

@@ -117,10 +117,18 @@ class Sessions:
     async def checkpoints(self, session_id: str) -> list[Checkpoint]:
         """Give the checkpoints of a session in their order."""
         rows = await self._database.all(_SQL["checkpoints"], {"id": uuid.UUID(session_id)})
-        return [
-            Checkpoint(**{**row, "agent_run_id": str(row["agent_run_id"]) if row["agent_run_id"] else None})
-            for row in rows
-        ]
+        return [_checkpoint(row) for row in rows]
+
+
+def _checkpoint(row: dict[str, Any]) -> Checkpoint:
+    called = row["payload"]
+    return Checkpoint(
+        seq=row["seq"],
+        recorded_at=row["recorded_at"],
+        agent_run_id=str(row["agent_run_id"]) if row["agent_run_id"] else None,
+        kind=row["kind"],
+        what=called.get("tool") or called.get("model") or called.get("tool_use_id"),
+    )
 
 
 def _row(row: dict[str, Any]) -> SessionRow:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from claude_agent_sdk import (
@@ -36,12 +37,20 @@ _APPEND_LIMIT_S = 50.0
 class TranscriptStore(SessionStore):
     """A `SessionStore` over Postgres.
 
-    With a `lease` every append proves its token. With a `scope` all keys live under it, whatever folder the
-    CLI ran in; without one the SDK's project key is the scope.
+    With a `lease` every append proves its token, and `on_stored` is told what has been stored. With a `scope`
+    all keys live under it, whatever folder the CLI ran in; without one the SDK's project key is the scope.
     """
 
-    def __init__(self, database: Database, *, scope: str | None = None, lease: Lease | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        scope: str | None = None,
+        lease: Lease | None = None,
+        on_stored: Callable[[Sequence[Entry]], Awaitable[None]] | None = None,
+    ) -> None:
         self._database = database
+        self._on_stored = on_stored
         self._scope = scope
         self._lease = lease
         self._view: dict[str, list[Entry]] = {}
@@ -85,6 +94,8 @@ class TranscriptStore(SessionStore):
         except (LeaseLost, TimeoutError) as problem:
             self.broken = str(problem) or "the store did not answer in time"
             raise
+        if self._on_stored is not None:
+            await self._on_stored(rows)
 
     async def _append_fenced(self, lease: Lease, params: dict[str, object]) -> None:
         pause = 0.05

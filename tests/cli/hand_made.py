@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from random import Random
+from typing import Any
 
 from harness import events as ev
 from harness.records import FINAL, SessionStatus
@@ -19,11 +20,18 @@ REPORT = "# Report\n\nTides turn twice a day [1].\n\n## Sources\n\n[1] S1, Tides
 _JOURNAL = queries("journal")
 
 
-def worked(session_id: str | None = None, **given: object) -> Book:
+def worked(session_id: str | None = None, **given: Any) -> Book:
     """A journal in which a lead had two tasks done and then answered; `given` are fields of its creation."""
     book = Book(session_id=session_id or str(uuid.uuid4()))
     book.add(created(**given))
     return Simulator(Case(rounds=(("done", "needs_help"),)), Random(1), book).finish()
+
+
+def halfway(**given: Any) -> Book:
+    """A journal that ends where the lead has just gone to sleep for its two tasks."""
+    book = worked(**given)
+    kinds = [event.payload.kind for event in book.events]
+    return book.upto(kinds.index("agent_run.suspended") + 1)
 
 
 async def keep(

@@ -11,8 +11,7 @@ from random import Random
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 from harness import events as ev
 from harness.errors import BadFlow
@@ -22,33 +21,23 @@ from harness.plan import Plan, plan, task_run_id, tasks_of
 from harness.records import Limits, NeedsHelp, Outcome, derived_id
 from harness.state import RunState
 from tests.kit.journals import (
+    CASES,
     RESEARCH,
+    SEEDS,
     SESSION,
     Book,
     Case,
-    Fate,
     Simulator,
     children_of,
     created,
+    few,
+    printing_seeds,
     requested,
     run_created,
     started,
     task,
 )
 from tests.kit.processes import clean_env
-
-FATES: list[Fate] = ["done", "needs_help", "failed"]
-CASES = st.builds(
-    Case,
-    rounds=st.lists(
-        st.lists(st.sampled_from(FATES), min_size=1, max_size=4).map(tuple), max_size=3
-    ).map(tuple),
-    joined=st.integers(0, 2),
-)  # fmt: skip
-SEEDS = st.integers(0, 2**32 - 1)
-
-printing_seeds = settings(max_examples=60, deadline=None, print_blob=True)
-few = settings(printing_seeds, max_examples=25)
 
 
 @printing_seeds
@@ -112,7 +101,7 @@ def test_what_is_planned_can_be_done(case: Case, seed: int) -> None:
 @few
 @given(CASES, SEEDS)
 def test_each_task_that_was_slept_for_runs_once(case: Case, seed: int) -> None:
-    """Kills included, each task of a committed suspension has one agent run, and one of a voided request none."""
+    """Kills included, each task that was slept for has one agent run, and one of a voided request none."""
     book = Simulator(case, Random(seed)).finish(kill=0.1)
     (root,) = [run for run in book.state.runs.values() if run.parent_id is None]
     slept = [delegation for delegation in root.delegations.values() if delegation.suspended]

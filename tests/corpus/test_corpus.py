@@ -8,6 +8,8 @@ import pytest
 
 from harness.corpus.collect import SourceFile, collect
 from harness.corpus.corpus import Corpus
+from harness.corpus.document import Document
+from harness.corpus.loading import Loaded
 from harness.errors import BadSource, StoreError
 from harness.store.database import Database
 from harness.tools import ToolProblem
@@ -97,19 +99,19 @@ async def test_added_documents_get_the_next_labels(corpus: Corpus, session: Sess
     assert sources[0].locator == "docs/a.txt"
 
 
-async def test_sessions_may_ingest_the_same_files_at_once(
-    corpus: Corpus, session: Session, database: Database, tmp_path: Path
+async def test_sessions_may_add_the_same_documents_at_once(
+    corpus: Corpus, session: Session, database: Database
 ) -> None:
-    """Sessions that add the same new documents at the same moment do not lock one another out."""
-    files = _files(tmp_path / "docs", {f"{n:02}.txt": f"Text {n}\n\n" * 500 for n in range(30)})
+    """Sessions that add the same new documents at one moment, in any order, do not lock one another out."""
+    loaded = [Loaded(f"{n}.txt", f"{n:064}", Document(f"Text {n}")) for n in range(2000)]
     sessions = [await session() for _ in range(4)]
-    orders = [files, files[::-1], files[10:] + files[:10], files]
+    orders = [loaded, loaded[::-1], loaded[1000:] + loaded[:1000], loaded[::-1]]
     counts = await asyncio.gather(
-        *(corpus.ingest(one, "tenant", order) for one, order in zip(sessions, orders, strict=True))
+        *(corpus.attach(one, "tenant", order) for one, order in zip(sessions, orders, strict=True))
     )
-    assert counts == [30] * 4
-    assert len((await _rows(database))["document"]) == 30
-    assert await corpus.text(sessions[1], "S1") == ("Text 29\n\n" * 500).strip()
+    assert counts == [2000] * 4
+    assert len((await _rows(database))["document"]) == 2000
+    assert await corpus.text(sessions[1], "S1") == "Text 1999"
 
 
 async def test_bad_files_leave_nothing_behind(
@@ -162,6 +164,15 @@ async def test_a_text_comes_back_whole(corpus: Corpus, session: Session) -> None
         assert excerpt.next_offset == (offset + length if offset + length < len(text) else None)
 
 
+async def test_a_long_document_can_be_read_anywhere(corpus: Corpus, session: Session) -> None:
+    """Offsets beyond the range of small integers are as good as others."""
+    text = " ".join(str(n) for n in range(15_000))
+    session_id = await session({"a.txt": text})
+    for offset in (30_000, 32_767, 32_768, 65_536, len(text) - 1):
+        excerpt = await corpus.read(session_id, "S1", offset, 8000)
+        assert excerpt.text == text[offset : offset + 8000]
+
+
 async def test_reading_on_gives_every_character_once(corpus: Corpus, session: Session) -> None:
     """Following next_offset to its end gives the whole text."""
     text = "\n\n".join(f"Paragraph {n}. " * 20 for n in range(40)).strip()
@@ -191,10 +202,12 @@ async def test_an_unknown_label_is_a_problem_the_agent_can_mend(corpus: Corpus, 
 
 
 async def test_a_session_sees_only_its_own_documents(corpus: Corpus, session: Session) -> None:
-    """Neither search nor read reaches the documents of another session, even of the same tenant."""
-    await session({"a.txt": "The albatross flies."})
-    other = await session({"b.txt": "The sparrow sings."})
-    assert (await corpus.search(other, "albatross", 8)).total == 0
-    assert await corpus.text(other, "S1") == "The sparrow sings."
+    """Neither search nor read reaches the documents of another session, and they do not count."""
+    await session({"a.txt": "The albatross flies.", "b.txt": "A bird."})
+    other = await session({"c.txt": "The sparrow is a bird."})
+    assert (await corpus.search(other, "albatross", 8)).hits == []
+    result = await corpus.search(other, "bird", 8)
+    assert (result.total, [hit.locator for hit in result.hits]) == (1, ["docs/c.txt"])
+    assert await corpus.text(other, "S1") == "The sparrow is a bird."
     with pytest.raises(ToolProblem):
         await corpus.read(other, "S2")

@@ -34,6 +34,7 @@ async def _found(corpus: Corpus, session_id: str, query: str, limit: int = 8) ->
         ("flushing/write ahead", "commit.md"),
         ("how do I make a broth", "cooking.txt"),
         ("pg_basebackup -Ft", "backup.txt"),
+        ("fields/codes", "http.txt"),
         ('"base backup"', "backup.txt"),
         ("asynchronous", "commit.md"),
         ("LOGICAL OR Replica", "level.md"),
@@ -73,6 +74,13 @@ async def test_a_passage_with_every_word_comes_first(corpus: Corpus, session: Se
     scores = [hit.score for hit in result.hits]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > 1 > scores[1] > 0
+
+
+async def test_a_minus_excludes_nothing(corpus: Corpus, session: Session) -> None:
+    """An option such as -Ft is a word like the others: the passage that has it has every word."""
+    hits = (await corpus.search(await session(DOCUMENTS), "recovery -Ft", 8)).hits
+    assert [hit.locator for hit in hits] == ["docs/backup.txt"]
+    assert hits[0].score > 1
 
 
 async def test_a_rare_word_is_worth_more_than_a_common_one(corpus: Corpus, session: Session) -> None:

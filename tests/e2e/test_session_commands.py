@@ -79,3 +79,13 @@ def _open(api: ScriptedProcess) -> list[str]:
         for call in api.calls().messages()
         if call.outcome == "open"
     ]
+
+
+def test_direct_calls_are_counted_from_the_transcript(desk: Desk, api: ScriptedProcess) -> None:
+    """Without the gateway the session runs and its usage is what was served."""
+    code, finished = desk.run("run", "How?", "--sources", "notes.md", "--direct")
+    assert (code, finished["report"]) == (0, REPORT)
+    served = api.calls().served()
+    assert finished["usage"]["model_calls"] == len(api.calls().completed())
+    assert finished["usage"]["input_tokens"] == served.input_tokens
+    assert finished["usage"]["output_tokens"] == served.output_tokens

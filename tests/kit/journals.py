@@ -17,6 +17,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Literal
 
+from hypothesis import settings
+from hypothesis import strategies as st
+
 from harness import events as ev
 from harness.delegation import DELEGATE, results
 from harness.flow import Agent, Lead
@@ -192,6 +195,20 @@ class Case:
         }
         return {"task": number, "to": self._to(number), "status": fate, **ends[fate]}
 
+
+FATES: list[Fate] = ["done", "needs_help", "failed"]
+CASES = st.builds(
+    Case,
+    rounds=st.lists(st.lists(st.sampled_from(FATES), min_size=1, max_size=4).map(tuple), max_size=3).map(
+        tuple
+    ),
+    joined=st.integers(0, 2),
+)
+SEEDS = st.integers(0, 2**32 - 1)
+"""Of a `Random` that orders events; a failing test names it among its arguments."""
+
+printing_seeds = settings(max_examples=60, deadline=None, print_blob=True)
+few = settings(printing_seeds, max_examples=25)
 
 Work = Iterator[ev.AnyPayload]
 

@@ -134,7 +134,7 @@ def test_what_is_not_there_is_not_quoted(corpus: Corpus) -> None:
 
 
 def test_a_claim_that_does_not_hold_is_left_out(corpus: Corpus) -> None:
-    """A finding whose quote is not in its source is refused by the check, left out, and the report says so."""
+    """A finding whose quote is not in its source is left out after the check, and the report says so."""
 
     def forged(agent: Played) -> None:
         for message in agent.messages:
@@ -280,6 +280,26 @@ def test_a_resumed_conversation_goes_on(corpus: Corpus) -> None:
         "fact_checker",
     ]
     assert "A lease is a claim on a job" in lead.text
+
+
+def test_a_delegation_lost_in_a_crash_is_made_again(corpus: Corpus) -> None:
+    """A call without an outcome was never carried out; one that was denied is not repeated."""
+    lead = asked("<question>What is a lease?</question>", [DELEGATE])
+    play_until_delegated(lead, corpus)
+    lost = "[Tool result missing due to internal error]"
+    lead.messages[-1]["content"][0] |= {"content": lost, "is_error": True}
+    lead.messages[-1]["content"].append(
+        {"type": "text", "text": "Your work was interrupted and goes on now."}
+    )
+    assert "A lease is a claim on a job" in play(lead, corpus).text
+    assert [call["tasks"][0]["to"] for call in lead.calls("mcp__harness__delegate")].count("researcher") == 2
+
+
+def test_nothing_is_claimed_when_nothing_was_looked_up() -> None:
+    """A last turn before any call says that nothing was looked up; it does not say that nothing is there."""
+    report = play(asked("<question>What is a lease?</question>", []), Corpus({})).text
+    assert "Nothing has been looked up" in report
+    assert NOTICE in report
 
 
 def test_a_result_that_was_cut_is_read_on(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,12 +92,16 @@ def test_a_busy_orphan_does_not_block_the_next_server(home: Path) -> None:
             busy = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'"
             row = until_sync(lambda: connection.execute(busy).fetchone(), "the busy backend")
             assert row is not None
-        kill(psutil.Process(server_pid(home)))
-        assert psutil.Process(row[0]).is_running()
-        server.ensure_running()
-        spinner.join(timeout=10)
-        assert not spinner.is_alive()
-        assert remembered(server)
+        orphan = psutil.Process(row[0])
+        try:
+            kill(psutil.Process(server_pid(home)))
+            assert orphan.is_running()
+            server.ensure_running()
+            assert not orphan.is_running()
+            assert remembered(server)
+        finally:
+            kill(orphan)
+            spinner.join()
 
 
 def test_a_zombie_is_no_server(home: Path) -> None:
@@ -156,6 +160,19 @@ def test_a_stale_pid_file_that_names_a_stranger_is_seen_through(
     finally:
         sleeper.kill()
         sleeper.wait()
+
+
+def test_a_server_whose_pid_is_out_of_sight_is_known_by_its_socket(home: Path) -> None:
+    """A pid from another container means nothing here; whoever answers at the socket is left in peace."""
+    with EmbeddedServer.acquire(home):
+        pid = server_pid(home)
+        file = home / "postgres" / "postmaster.pid"
+        true = file.read_text()
+        file.write_text(true.replace(str(pid), "999999999", 1))
+        with EmbeddedServer.acquire(home) as second:
+            assert works(second)
+            assert server_pid(home) == pid
+        file.write_text(true)
 
 
 @pytest.mark.parametrize("content", ["", "garbage\n", "0\n", "999999999\n/elsewhere\n"])

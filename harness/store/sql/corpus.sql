@@ -51,12 +51,13 @@ select string_agg(passage.text, '' order by passage.number) as text
  where session_id = %(session_id)s and label = %(label)s;
 
 -- name: excerpt
+-- The casts matter: psycopg sends a small number as smallint, and the sum of two may be too large for one.
 select label as source, coalesce(document.title, locator) as title, locator, document.length,
-       (select substr(string_agg(text, '' order by number), %(offset)s - min(start) + 1, %(length)s)
+       (select substr(string_agg(text, '' order by number), %(offset)s::integer - min(start) + 1, %(length)s)
           from passage
          where passage.document = document.id
-           and start < %(offset)s + %(length)s
-           and start + length(text) > %(offset)s) as text
+           and start < %(offset)s::integer + %(length)s::integer
+           and start + length(text) > %(offset)s::integer) as text
   from session_document
   join document on document.id = session_document.document
  where session_id = %(session_id)s and label = %(label)s;

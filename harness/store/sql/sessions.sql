@@ -20,9 +20,8 @@ select id, tenant, flow, question, status, head, holder, created_at, updated_at,
  where head > 0 and tenant = %(tenant)s and id = %(id)s;
 
 -- name: checkpoints
--- With `->` and not `->>`: a payload may hold an escaped NUL, which Postgres cannot make text of.
-select seq, recorded_at, agent_run_id, kind,
-       coalesce(payload -> 'tool', payload -> 'model', payload -> 'tool_use_id') as what
+-- Payloads are taken whole: one may hold an escaped NUL, at which any operator on json fails.
+select seq, recorded_at, agent_run_id, kind, payload
   from event
  where session_id = %(id)s
    and kind in ('model.requested', 'tool.requested', 'delegation.requested', 'delegation.joined')

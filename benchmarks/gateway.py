@@ -1,0 +1,158 @@
+"""What the gateway adds to a model call: its time with checkpoint and settlement, and its CPU.
+
+The same client asks the same upstream, which has no time to think, directly and through the gateway in turn,
+so that both see the same machine. Upstream, gateway and client are processes of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import httpx
+
+from benchmarks.places import python, running_store, session
+from benchmarks.rows import Row, spread
+from harness.gateway.app import Gateway
+from harness.gateway.door import Door
+from harness.gateway.upstream import LiveUpstream
+from tests.kit.processes import API_KEY, clean_env
+from tests.kit.scripted_api import scripted_process
+
+TARGET_MS = 3.0
+REQUEST_BYTES = 20_000
+TOOL = "mcp__corpus__search"
+
+
+def measure(short: bool) -> list[Row]:
+    rows = []
+    with running_store() as home, _upstream(home) as direct, _gateway(home, direct) as gateway:
+        for events, calls in ((30, 60 if short else 300), (500, 20 if short else 100)):
+            asyncio.run(_compare(direct, gateway, events, 5))
+            cpu = gateway.cpu_s()
+            taken = asyncio.run(_compare(direct, gateway, events, calls))
+            rows += _rows(events, *taken, cpu_s=(gateway.cpu_s() - cpu) / calls)
+    return rows
+
+
+def _rows(events: int, without: list[float], through: list[float], cpu_s: float) -> list[Row]:
+    added = [mine - theirs for mine, theirs in zip(through, without, strict=True)]
+    middle, of_both = spread(without)[1], spread(through)[1]
+    return [
+        Row.of(
+            "gateway",
+            f"added to a call of {events} events",
+            added,
+            "ms",
+            target=TARGET_MS,
+            ratio=of_both / middle,
+            note=f"{1000 * middle:.1f} ms without, {1000 * of_both:.1f} ms with it",
+        ),
+        Row.of(
+            "gateway",
+            f"its CPU per event, of {events}",
+            [cpu_s / events],
+            "µs",
+            note=f"{1000 * cpu_s:.1f} ms per call",
+        ),
+    ]
+
+
+async def _compare(
+    direct: _Address, gateway: _Address, events: int, calls: int
+) -> tuple[list[float], list[float]]:
+    """Call both in turn and give how long each call took, in seconds."""
+    without: list[float] = []
+    through: list[float] = []
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+        for number in range(calls):
+            pair = [(direct, without), (gateway, through)]
+            for address, taken in pair if number % 2 else reversed(pair):
+                taken.append(await _call(client, address, events))
+    return without, through
+
+
+async def _call(client: httpx.AsyncClient, address: _Address, events: int) -> float:
+    body = json.dumps(_request(events))
+    began = time.perf_counter()
+    async with client.stream("POST", address.url, content=body, headers=address.headers) as response:
+        last = b""
+        async for chunk in response.aiter_raw():
+            last = chunk or last
+    took = time.perf_counter() - began
+    if response.status_code != 200 or b"message_stop" not in last:
+        raise RuntimeError(f"{address.url} answered {response.status_code} and ended in {last[-200:]!r}.")
+    return took
+
+
+def _request(events: int) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"query": {"type": "string"}}}
+    return {
+        "model": "claude-sonnet-4-5",
+        "max_tokens": 1000,
+        "stream": True,
+        "system": "You are a research analyst. " * (REQUEST_BYTES // 28),
+        "tools": [{"name": TOOL, "description": "Search.", "input_schema": schema}],
+        "messages": [{"role": "user", "content": f"The number of events is {events}"}],
+    }
+
+
+@dataclass(frozen=True)
+class _Address:
+    base_url: str
+    key: str
+    process: Popen[str] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"{self.base_url}/v1/messages"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"x-api-key": self.key, "content-type": "application/json", "anthropic-version": "2023-06-01"}
+
+    def cpu_s(self) -> float:
+        """CPU its process has used so far, user and system, in seconds."""
+        assert self.process is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+
+@contextmanager
+def _upstream(home: Path) -> Iterator[_Address]:
+    with scripted_process("benchmarks.played:stream", home / "upstream" / "calls.jsonl") as api:
+        yield _Address(api.base_url, API_KEY)
+
+
+@contextmanager
+def _gateway(home: Path, upstream: _Address) -> Iterator[_Address]:
+    env = clean_env(home / "gateway", upstream.base_url)
+    with python("-m", "benchmarks.gateway", str(home), upstream.base_url, env=env) as process:
+        assert process.stdout is not None
+        if not (line := process.stdout.readline()):
+            raise RuntimeError("The gateway did not start; its error is on stderr.")
+        yield _Address(**json.loads(line), process=process)
+
+
+async def _serve(home: Path, base_url: str) -> None:
+    """Be the gateway of one agent run, and tell the CPU used so far for each line on stdin, until it ends."""
+    async with session(home, 1) as (journal, (run_id,)), Gateway(LiveUpstream(base_url, API_KEY)) as gateway:
+        token = gateway.open_door(Door(journal, run_id, frozenset({TOOL}), "", lambda limit: limit))
+        print(json.dumps({"base_url": gateway.base_url, "key": token}), flush=True)
+        while await asyncio.to_thread(sys.stdin.readline):
+            print(time.process_time(), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1]), sys.argv[2]))

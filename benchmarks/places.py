@@ -1,0 +1,125 @@
+"""Where benchmarks work: a home folder and a store of their own, a session in it, and processes that end."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from harness import events as ev
+from harness.flow import Agent
+from harness.messages import Message
+from harness.records import Limits, derived_id
+from harness.settings import Settings
+from harness.state import SessionState
+from harness.store.database import Json
+from harness.store.embedded import EmbeddedServer
+from harness.store.journal import Journal
+from harness.store.lease import Holder, Lease
+from harness.store.open import open_store
+from harness.store.queries import queries
+from tests.kit.processes import kill_tree
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_SQL = queries("journal")
+
+
+@contextmanager
+def new_home() -> Iterator[Path]:
+    """An empty folder that every account may enter, as the server's of root must; removed afterwards."""
+    home = Path(tempfile.mkdtemp(prefix="harness-bench-"))
+    home.chmod(0o755)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def running_store() -> Iterator[Path]:
+    """A home folder whose embedded server runs until the end, whoever else uses it."""
+    with new_home() as home, EmbeddedServer.acquire(home):
+        yield home
+
+
+@asynccontextmanager
+async def session(home: Path, runs: int) -> AsyncIterator[tuple[Journal, list[str]]]:
+    """A session of this process in the home's store, as the library opens one, with agent runs in its journal."""
+    async with open_store(Settings(home=home)) as database:
+        session_id = str(uuid.uuid4())
+        flow = Agent(agent="analyst")
+        await database.run(
+            _SQL["create_session"],
+            {
+                "id": session_id,
+                "tenant": "default",
+                "flow": "single",
+                "question": "How long does it take?",
+                "holder": Json(Holder.here().model_dump()),
+                "ttl": 30,
+            },
+        )
+        lease = Lease(database, session_id, 1, 30)
+        lease.start()
+        try:
+            journal = Journal(database, lease, SessionState(session_id, ev.trace_id(session_id)))
+            await journal.append(
+                ev.SessionCreated(
+                    tenant="default",
+                    question="How long does it take?",
+                    flow_name="single",
+                    flow=flow,
+                    upstream="live",
+                    limits=Limits(),
+                )
+            )
+            ids = [derived_id(session_id, number) for number in range(runs)]
+            for run_id in ids:
+                await journal.append(_run_created(run_id, journal.state.trace_id), run_id=run_id)
+            yield journal, ids
+        finally:
+            await lease.release()
+
+
+def _run_created(run_id: str, trace_id: str) -> ev.AgentRunCreated:
+    task = Message(
+        id=run_id, kind="task", source="person", payload={}, schema_name="question", trace_id=trace_id
+    )
+    return ev.AgentRunCreated(
+        agent="analyst", bundle_version="v1", parent_id=None, path="analyst", task=task, limits=Limits()
+    )
+
+
+@contextmanager
+def python(*arguments: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Run this interpreter in the checkout with these arguments; at the end it and its descendants are gone."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=dict(env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        kill_tree(process.pid)
+        process.communicate()
+
+
+def output_of(*arguments: str, env: Mapping[str, str], timeout_s: float) -> str:
+    """Run this interpreter to its end and give what it printed; an error when it fails or takes too long."""
+    with python(*arguments, env=env) as process:
+        printed, _ = process.communicate(timeout=timeout_s)
+        if process.returncode != 0:
+            raise RuntimeError(
+                f"{' '.join(arguments)} ended with {process.returncode}; its error is on stderr."
+            )
+        return printed

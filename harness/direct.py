@@ -1,0 +1,66 @@
+"""Model calls that do not pass the gateway: counted from the transcript, after they have been made.
+
+What is lost against the gateway: a call's checkpoint comes after it, a budget stops the next tool and the
+next process but not the next call, attempts and time to first token are unknown, and the CLI's own small
+calls are not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness import events as ev
+from harness.context import RunView
+from harness.pricing import cost_usd
+from harness.records import Usage, derived_id
+from harness.store.transcripts import Entry
+
+LOSSES = (
+    "Direct calls: a budget stops the next tool call, not the next model call; retries and time to first "
+    "token are unknown; a killed call is paid again."
+)
+
+_COUNTED = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+class TranscriptMeter:
+    """Commits each model message of one agent run once, when the transcript shows that it has ended."""
+
+    def __init__(self, view: RunView) -> None:
+        self._view = view
+        self._seen: set[str] = set()
+
+    async def __call__(self, entries: Sequence[Entry]) -> None:
+        """Count the messages among new entries; several entries may belong to one message."""
+        for entry in entries:
+            message = entry.get("message") or {}
+            if entry.get("type") != "assistant" or not message.get("stop_reason"):
+                continue
+            if message.get("id") and message["id"] not in self._seen and not entry.get("isApiErrorMessage"):
+                self._seen.add(message["id"])
+                await self._count(message)
+
+    async def _count(self, message: Entry) -> None:
+        view = self._view
+        used = message.get("usage") or {}
+        usage = Usage(**{name: int(used.get(name) or 0) for name in _COUNTED}, model_calls=1, attempts=1)
+        model = str(message.get("model") or "")
+        session = view.state.id
+        await view.record(
+            ev.ModelFinished(
+                call_id=derived_id(view.run_id, message["id"]),
+                auxiliary=False,
+                model=model,
+                message_id=message["id"],
+                stop_reason=message["stop_reason"],
+                usage=usage,
+                cost_usd=cost_usd(model, usage),
+                first_token_s=None,
+            ),
+            span=ev.Span(
+                trace_id=view.state.trace_id,
+                span_id=ev.span_id(session, "model", message["id"]),
+                parent_span_id=ev.span_id(session, "agent_run", view.run_id),
+                ended_at=ev.now(),
+            ),
+        )

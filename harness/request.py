@@ -1,0 +1,107 @@
+"""What a person asks for, checked whole before anything is created."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import TypedDict
+
+from harness.bundles.bundle import Bundle
+from harness.bundles.lint import lint
+from harness.context import UpstreamKind
+from harness.corpus.collect import SourceFile, collect
+from harness.errors import BadBundle, BadInput
+from harness.flow import Agent, Lead, bundles_of, check_flow, flow_named
+from harness.pricing import cost_usd
+from harness.records import Limits, Usage
+from harness.settings import Settings
+
+Source = str | PathLike[str]
+
+
+class Options(TypedDict, total=False):
+    """What may be said with a question; see `check`."""
+
+    sources: Sequence[Source]
+    flow: str | Agent | Lead
+    upstream: UpstreamKind
+    model: str | None
+    max_concurrent: int | None
+    budget_usd: float | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question in which everything is known to be usable."""
+
+    question: str
+    flow_name: str
+    flow: Agent | Lead
+    upstream: UpstreamKind
+    files: tuple[SourceFile, ...]
+    model: str | None
+    max_concurrent: int
+    limits: Limits
+
+
+def check(
+    settings: Settings,
+    bundles: Mapping[str, Bundle],
+    question: str,
+    *,
+    sources: Sequence[Source] = (),
+    flow: str | Agent | Lead = "research",
+    upstream: UpstreamKind = "live",
+    model: str | None = None,
+    max_concurrent: int | None = None,
+    budget_usd: float | None = None,
+) -> Request:
+    """Check what a person asks for; `sources` are files or folders.
+
+    Raises:
+        BadInput: naming what cannot be used and what to do about it.
+    """
+    asked = question_text(question)
+    if budget_usd is not None and budget_usd <= 0:
+        raise BadInput("The budget must be more than zero US dollars; leave it out for the settings' one.")
+    chosen = flow_named(flow) if isinstance(flow, str) else flow
+    check_flow(chosen, bundles)
+    used = {name: bundles[name] for name in bundles_of(chosen)}
+    for finding in lint(used):
+        if finding.level == "error":
+            raise BadBundle(finding.message)
+    if upstream == "live" and settings.upstream.api_key is None:
+        raise BadInput(
+            "There is no key for the model service; set ANTHROPIC_API_KEY, or use --offline (no model) "
+            "or --direct (your Claude login)."
+        )
+    if budget_usd is not None and upstream != "offline":
+        _check_priced(model or settings.models.named(bundle.model) for bundle in used.values())
+    return Request(
+        question=asked,
+        flow_name=flow if isinstance(flow, str) else chosen.pattern,
+        flow=chosen,
+        upstream=upstream,
+        files=tuple(collect(list(sources))) if sources else (),
+        model=model,
+        max_concurrent=max_concurrent or settings.limits.max_concurrent,
+        limits=Limits(max_cost_usd=budget_usd or settings.limits.max_cost_usd),
+    )
+
+
+def question_text(question: str) -> str:
+    """The question without the white space around it.
+
+    Raises:
+        BadInput: there is nothing else.
+    """
+    if not question.strip():
+        raise BadInput("The question is empty; say what you want to know.")
+    return question.strip()
+
+
+def _check_priced(models: Iterable[str]) -> None:
+    for model in models:
+        if cost_usd(model, Usage(output_tokens=1)) is None:
+            raise BadInput(f"The price of the model '{model}' is not known, so no budget can be kept.")

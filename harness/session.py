@@ -1,0 +1,144 @@
+"""One session at work in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness import events as ev
+from harness.bundles.bundle import Bundle
+from harness.context import SessionContext, UpstreamKind
+from harness.corpus.corpus import Corpus, Source
+from harness.engine import Engine
+from harness.gateway.app import Gateway
+from harness.gateway.offline import OfflineUpstream
+from harness.gateway.upstream import LiveUpstream
+from harness.hooks import Hook
+from harness.progress import Progress, Result, SessionStarted, change, result
+from harness.settings import Settings
+from harness.state import SessionState
+from harness.store.journal import Journal
+from harness.store.lease import Lease
+
+LISTED = 60
+"""How many of a session's documents its first message names."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a person has set up, and every session of theirs works with."""
+
+    settings: Settings
+    bundles: Mapping[str, Bundle]
+    hooks: tuple[Hook, ...]
+    project: Path
+
+
+class Session:
+    """One session at work in this process. Iterating advances it and gives its progress, the `Result` last.
+
+    Leaving the iteration early stops the session at its last checkpoint; it can be resumed.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        journal: Journal,
+        lease: Lease | None,
+        max_concurrent: int,
+        event: Literal["session.started", "session.resumed"],
+    ) -> None:
+        self.id = journal.session_id
+        self._tools = tools
+        self._journal = journal
+        self._lease = lease
+        self._max_concurrent = max_concurrent
+        self._event = event
+        self._result: Result | None = None
+
+    @property
+    def state(self) -> SessionState:
+        """The session as its journal stands now."""
+        return self._journal.state
+
+    async def result(self) -> Result:
+        """Advance the session to its end, if that has not been done, and sum it up."""
+        if self._result is None:
+            async for _ in self:
+                pass
+        assert self._result is not None, "iteration ends with a result"
+        return self._result
+
+    async def __aiter__(self) -> AsyncIterator[Progress]:
+        """Advance the session.
+
+        Raises:
+            LeaseLost: another process has taken it over.
+        """
+        yield SessionStarted(event=self._event, session_id=self.id)
+        if self._lease is not None:
+            lines: asyncio.Queue[Progress | None] = asyncio.Queue()
+
+            def listen(event: ev.Event, state: SessionState) -> None:
+                if (line := change(event, state)) is not None:
+                    lines.put_nowait(line)
+
+            self._journal.listen(listen)
+            work = asyncio.create_task(self._advance(self._lease), name=f"session {self.id}")
+            work.add_done_callback(lambda _: lines.put_nowait(None))
+            try:
+                while (line := await lines.get()) is not None:
+                    yield line
+            finally:
+                work.cancel()
+                await asyncio.wait({work})
+                await asyncio.shield(self._lease.release())
+            if not work.cancelled():
+                work.result()
+        self._result = result(self.state)
+        yield self._result
+
+    async def _advance(self, lease: Lease) -> None:
+        tools, created = self._tools, self.state.created
+        assert created is not None, "a session begins with its creation"
+        sources = await Corpus(self._journal.database).sources(self.id)
+        context = SessionContext(
+            journal=self._journal,
+            database=self._journal.database,
+            lease=lease,
+            settings=tools.settings,
+            bundles=tools.bundles,
+            hooks=tools.hooks,
+            flow=created.flow,
+            project=tools.project,
+            gateway=None,
+            model=created.model,
+            max_concurrent=self._max_concurrent,
+            sources_listed=lambda: _listed(sources),
+        )
+        if created.upstream == "direct":
+            await Engine(context).advance()
+            return
+        async with Gateway(self._upstream(created.upstream)) as gateway:
+            context.gateway = gateway
+            await Engine(context).advance()
+
+    def _upstream(self, kind: UpstreamKind) -> LiveUpstream | OfflineUpstream:
+        if kind == "offline":
+            return OfflineUpstream()
+        key = self._tools.settings.upstream.api_key
+        assert key is not None, "checked before the session began"
+        return LiveUpstream(self._tools.settings.upstream.base_url, key.get_secret_value())
+
+
+def _listed(sources: Sequence[Source]) -> str:
+    """The session's documents as a question's message lists them."""
+    if not sources:
+        return "No documents were given."
+    lines = [f"{source.label}: {source.title} ({source.locator})" for source in sources[:LISTED]]
+    if len(sources) > LISTED:
+        lines.append(f"... and {len(sources) - LISTED} more; find them with search.")
+    return "\n".join(lines)

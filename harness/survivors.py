@@ -1,0 +1,33 @@
+"""What a dead process may have left behind: a CLI that still runs, and folders on disk."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from harness.attempt import sweep
+from harness.state import RunState
+from harness.store.lease import Holder, process_alive
+
+log = logging.getLogger(__name__)
+
+
+def end_survivor(run: RunState) -> None:
+    """End a CLI of this run that outlived its parent, with all it started, and sweep dead attempts' folders.
+
+    Only a process of this machine and this boot whose start time is the one in the journal is touched.
+    """
+    cli, here = run.cli, Holder.here()
+    same_machine = cli is not None and (cli.host, cli.boot_id) == (here.host, here.boot_id)
+    if cli is not None and same_machine and process_alive(cli.pid, cli.process_started):
+        log.warning("ending the CLI %d that outlived its harness", cli.pid)
+        with suppress(psutil.NoSuchProcess):
+            root = psutil.Process(cli.pid)
+            for process in (*root.children(recursive=True), root):
+                process.kill()
+    for folder in run.folders:
+        if Path(folder).exists():
+            sweep(Path(folder), run.claude_session_id)
