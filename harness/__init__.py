@@ -24,8 +24,12 @@ else:
     _PLACES = {
         "harness.bundles.bundle": ("Bundle",),
         "harness.errors": (
-            *("AgentError", "BadInput", "GatewayError", "HarnessError"),
-            *("LeaseHeld", "StoreError"),
+            "AgentError",
+            "BadInput",
+            "GatewayError",
+            "HarnessError",
+            "LeaseHeld",
+            "StoreError",
         ),
         "harness.flow": ("Agent", "Lead"),
         "harness.library": ("Harness",),

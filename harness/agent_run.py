@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from contextlib import suppress
 from typing import Any, Literal
 
 import psutil
@@ -17,7 +18,7 @@ from harness.bundles.validate import validate_output
 from harness.claude import Conversation, Ending, converse
 from harness.context import RunView, SessionContext
 from harness.direct import TranscriptMeter
-from harness.errors import HarnessError, LeaseLost
+from harness.errors import HarnessError, LeaseLost, StoreUnavailable
 from harness.gateway.door import Door
 from harness.hook_chain import HookChain
 from harness.limits import cost_left, spent, time_left_s
@@ -35,6 +36,7 @@ from harness.resume import (
 )
 from harness.resume import view as show
 from harness.settings import dropped_from_child
+from harness.store.journal import forget_responses
 from harness.store.lease import Holder
 from harness.store.transcripts import Entry, TranscriptStore, read_transcript
 from harness.survivors import end_survivor
@@ -161,6 +163,7 @@ class AgentRun:
             frozenset((*belt.allowed, *belt.builtin)),
             bundle.prompt,
             lambda limit: render("last_turn", view.project, reason=f"Your limit of {limit} is spent."),
+            render("resume", view.project),
         )
         gateway = self._session.gateway
         token = gateway.open_door(door) if gateway else None
@@ -187,7 +190,10 @@ class AgentRun:
         )
         try:
             async with asyncio.timeout(time_left_s(view.run)):
-                return await converse(talk, self._note_process)
+                ending = await converse(talk, self._note_process)
+                if gateway and token and ending.kind == "died":
+                    await gateway.settle(token)
+                return ending
         except TimeoutError:
             return Ending("budget", problem="time")
         finally:
@@ -278,6 +284,8 @@ class AgentRun:
             ev.AgentRunFinished(outcome=outcome, work_s=self._worked()), span=self._span(ended=True)
         )
         log.debug("agent run %s of session %s: %s", run.id, session, outcome.status)
+        with suppress(StoreUnavailable):
+            await forget_responses(self._session.database, session, run.id)
 
     async def _interrupted(self, reason: str) -> None:
         await self._view.record(

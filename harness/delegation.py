@@ -28,9 +28,11 @@ def input_schema(members: Mapping[str, Bundle]) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     variants = []
     for name, bundle in members.items():
-        # Two bundles may each define a Citation of their own, so each one's definitions get its name.
-        schema = bundle.input.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
-        definitions |= {f"{name}.{key}": value for key, value in schema.pop("$defs", {}).items()}
+        schema = bundle.input.model_json_schema()
+        moved = _moved(schema, f"#/$defs/{name}")
+        if moved != schema:
+            # Two bundles may each define a Citation of their own, so each schema keeps a root of its own.
+            definitions[name], schema = moved, {"$ref": f"#/$defs/{name}"}
         variants.append(
             {
                 "type": "object",
@@ -48,6 +50,24 @@ def input_schema(members: Mapping[str, Bundle]) -> dict[str, Any]:
         "additionalProperties": False,
     }
     return schema | ({"$defs": definitions} if definitions else {})
+
+
+def _moved(schema: Any, root: str) -> Any:
+    """The same schema standing at another place: its references begin at `root` instead of "#"."""
+    match schema:
+        case dict():
+            return {
+                key: root + value[1:] if _is_reference(key, value) else _moved(value, root)
+                for key, value in schema.items()
+            }
+        case list():
+            return [_moved(value, root) for value in schema]
+        case _:
+            return schema
+
+
+def _is_reference(key: str, value: Any) -> bool:
+    return key == "$ref" and isinstance(value, str) and value.startswith("#")
 
 
 def unusable(value: Mapping[str, Any], run: Run) -> str | None:

@@ -184,6 +184,14 @@ class ModelFailed(Payload):
     usage: Usage
 
 
+class ModelReplayed(Payload):
+    """A model call that was answered from the kept response of an earlier one: nothing was sent or paid."""
+
+    kind: Literal["model.replayed"] = "model.replayed"
+    call_id: str
+    auxiliary: bool
+
+
 class ToolRequested(Payload):
     """The checkpoint of a tool call, committed before the tool may run."""
 
@@ -259,6 +267,7 @@ AnyPayload = Annotated[
     | ModelRequested
     | ModelFinished
     | ModelFailed
+    | ModelReplayed
     | ToolRequested
     | ToolFinished
     | ToolDenied

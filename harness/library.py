@@ -94,6 +94,9 @@ class Harness:
         """Commit a new session for a question; iterating over it advances it. Options as for `check`."""
         request = self.check(question, **options)
         database = await self.database()
+        corpus = Corpus(database)
+        # Everything is read before anything is created, so that a bad file leaves nothing behind.
+        documents = await corpus.load(self.settings.tenant, list(request.files))
         session_id = str(uuid.uuid4())
         ttl = self.settings.lease_ttl_s
         await database.run(
@@ -110,8 +113,7 @@ class Harness:
         lease = Lease(database, session_id, 1, ttl)
         lease.start()
         try:
-            files = list(request.files)
-            count = await Corpus(database).ingest(session_id, self.settings.tenant, files) if files else 0
+            count = await corpus.attach(session_id, self.settings.tenant, documents)
             journal = Journal(database, lease, SessionState(session_id, ev.trace_id(session_id)))
             await journal.append(
                 ev.SessionCreated(

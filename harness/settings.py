@@ -270,6 +270,11 @@ def dropped_from_child(direct: bool = False, environ: Mapping[str, str] | None =
     )
 
 
+def armed_crash_point() -> str:
+    """The crash point that a test has armed (see `harness.crashpoints`); empty outside tests."""
+    return os.environ.get("HARNESS_CRASH_AT", "")
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(file.read_text("utf-8-sig"))

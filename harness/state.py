@@ -76,6 +76,7 @@ class RunState:
     recoveries: int = 0
     steps: int = 0
     calls: int = 0
+    replayed: int = 0
     settled: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     unpriced: bool = False
@@ -254,6 +255,10 @@ def _apply_run(state: SessionState, run: RunState, event: ev.Event) -> None:
                 run.unpriced = True
             else:
                 run.cost_usd += call.cost_usd
+        case ev.ModelReplayed() as call:
+            run.replayed += 1
+            if not call.auxiliary:
+                run.last_call = call.call_id
         case ev.ModelFailed() as call:
             _end_call(run, call.call_id)
             run.settled += call.usage

@@ -13,7 +13,7 @@ async def delegate(call: BeforeTool, run: Run) -> Decision | None:
     if call.tool != DELEGATE:
         return None
     known = run.run.delegations.get(call.tool_use_id)
-    if known is not None:
+    if known is not None and not known.voided:
         return Allow() if results_ready(run.state, run.run, known) else Defer()
     problem = unusable(call.input, run)
     if problem is not None:

@@ -50,7 +50,7 @@ async def _advance(
         check(harness)
         # Outside of what a signal cancels: a server that has been started must be given back.
         await harness.database()
-        with interrupts.cancelling():
+        with interrupts.cancelling("Stopping at the last checkpoint ..."):
             try:
                 session = await begin(harness)
             except asyncio.CancelledError:
@@ -62,8 +62,8 @@ async def _advance(
             try:
                 with _view(common) as view:
                     ended = await _follow(session, view)
-            except BrokenPipeError:
-                say(f"Nobody reads the output any more; go on with: {common.command('resume', session.id)}")
+            except BaseException:
+                say(f"The session was cut off; go on with: {common.command('resume', session.id)}")
                 raise
         took_s = time.monotonic() - began
         _deliver(ended, common, out)
@@ -80,9 +80,9 @@ def _view(common: Common) -> View:
         return JsonLines()
     if not sys.stderr.isatty():
         return PlainLines()
-    from harness.cli.live import LiveTree  # here, because a pipe needs nothing that draws
+    from harness.cli.live import LiveTree, can_draw  # here, because a pipe needs nothing that draws
 
-    return LiveTree()
+    return LiveTree() if can_draw() else PlainLines()
 
 
 async def _follow(session: Session, view: View) -> Result:

@@ -75,7 +75,7 @@ async def _checks(common: Common) -> AsyncIterator[Check]:
     yield await asyncio.to_thread(_claude_cli)
     yield _key(harness.settings)
     yield await _database(harness.settings)
-    yield await _hooks()
+    yield await _hooks(harness.settings)
 
 
 def _project(harness: Harness) -> Check:
@@ -139,10 +139,10 @@ async def _database(settings: Settings) -> Check:
     return Check(check="database", ok=True, detail=f"{place(dsn)}, schema up to date")
 
 
-async def _hooks() -> Check:
+async def _hooks(settings: Settings) -> Check:
     from harness.cli.probe import probe  # here, because importing the SDK takes a second
 
-    problem = await probe()
+    problem = await probe(settings)
     if problem:
         remedy = "do not run agents with tools that change things; install the pinned claude-agent-sdk"
         return Check(check="hooks", ok=False, detail=problem, remedy=remedy)

@@ -48,7 +48,7 @@ class AgentPlan(Record):
 
 
 class Plan(Record):
-    """What would run over how many documents. `cost_usd` is a guess, None when a model's price is not known."""
+    """What would run, over how many documents. `cost_usd` is a guess, None when a price is not known."""
 
     question: str
     flow: str

@@ -26,6 +26,11 @@ _ECHO = 3
 """Columns kept free: a terminal writes "^C" where the cursor is, and a full line would break at it."""
 
 
+def can_draw() -> bool:
+    """Say whether the terminal on stderr can move its cursor."""
+    return not Console(stderr=True).is_dumb_terminal
+
+
 class LiveTree:
     """Draws the session's state a few times a second, from the event loop that changes it."""
 

@@ -20,6 +20,9 @@ from harness.state import RunState, SessionState
 WIDE = 200
 """Columns of what is drawn into a pipe."""
 
+_NARROW = 79
+"""Columns of a line that is written over: it may not break."""
+
 READABLE = 100
 """Columns of running text at most."""
 
@@ -197,12 +200,9 @@ class Countdown:
 
     def __call__(self, holder: Any, left_s: float) -> None:
         """Show the seconds left; a pipe is told once."""
-        text = (
-            f"Waiting for the lease of process {holder.pid} on {holder.host}, "
-            f"which ends in {left_s:.0f} s unless that process lives."
-        )
+        text = f"Waiting for the lease of process {holder.pid} on {holder.host}: {left_s:.0f} s"
         if self._live:
-            print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[2K{text[:_NARROW]}", end="", file=sys.stderr, flush=True)
         elif not self._said:
             say(text)
         self._said = True

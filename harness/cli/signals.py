@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from harness.cli.output import say
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -24,11 +25,12 @@ class Interrupts:
         self.received = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._notice = ""
 
     @contextmanager
-    def cancelling(self) -> Iterator[None]:
-        """Let a signal cancel the current task while in this block; outside it is only remembered."""
-        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+    def cancelling(self, notice: str = "") -> Iterator[None]:
+        """Let a signal cancel the current task in this block, saying `notice`; outside it is only remembered."""
+        self._loop, self._task, self._notice = asyncio.get_running_loop(), asyncio.current_task(), notice
         if self.received:
             self._cancel()
         try:
@@ -47,7 +49,8 @@ class Interrupts:
 
     def _cancel(self) -> None:
         if self._task is not None:
-            print("Stopping at the last checkpoint ...", file=sys.stderr, flush=True)
+            if self._notice:
+                say(self._notice)
             self._task.cancel()
 
 

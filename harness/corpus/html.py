@@ -39,7 +39,13 @@ def read_html(markup: str) -> Document:
     """Read a page: its title, and its text without what is marked as navigation."""
     # Without its declaration XHTML is not mistaken for XML, and with a line end after it a page of a few
     # words is not mistaken for a file name: Beautiful Soup would warn of both on the standard error.
-    soup = BeautifulSoup(_XML_DECLARATION.sub("", markup) + "\n", "html.parser")
+    soup = BeautifulSoup(
+        _XML_DECLARATION.sub("", markup) + "\n",
+        "html.parser",
+        # What is not asked for here costs an eighth of the time.
+        store_line_numbers=False,
+        multi_valued_attributes=None,
+    )
     title = one_line(soup.title.get_text()) if soup.title else ""
     main = soup.find(_is_main)
     page = (_render(main) if main else None) or _render(soup.body or soup) or _Page()
@@ -79,7 +85,7 @@ def _is_chrome(tag: Tag) -> bool:
         "hidden" in attributes
         or attributes.get("aria-hidden") == "true"
         or attributes.get("role") in _CHROME_ROLES
-        or not _CHROME_CLASSES.isdisjoint(attributes.get("class") or ())
+        or not _CHROME_CLASSES.isdisjoint(str(attributes.get("class", "")).split())
     )
 
 

@@ -1,7 +1,8 @@
 """The gateway: the loopback door through which every model call of an agent passes.
 
 Its port and tokens are random and live in memory only, so a CLI that outlives this process can call nobody.
-Every call is checkpointed before it is sent; a completed response is committed before its end reaches the CLI.
+Every call is checkpointed before it is sent; a completed response is committed, and kept, before its end
+reaches the CLI.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from harness.errors import GatewayError, LeaseLost
 from harness.gateway.door import Call, Door
 from harness.gateway.upstream import Answer, Upstream, UpstreamLost
 from harness.limits import Refused
+from harness.store.journal import KeptResponse
 from harness.wire import StreamReader
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class Gateway:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self._doors: dict[str, Door] = {}
-        self._reading: set[asyncio.Task[None]] = set()
+        self._reading: dict[asyncio.Task[None], Door] = {}
         self._app = Starlette(routes=[Route("/v1/messages", self._messages, methods=["POST"])])
 
     async def __aenter__(self) -> Gateway:
@@ -90,6 +92,11 @@ class Gateway:
         """Make a token worthless."""
         self._doors.pop(token, None)
 
+    async def settle(self, token: str) -> None:
+        """Wait until the answers that an agent run's dead CLI had asked for have been read to their end."""
+        door = self._doors.get(token)
+        await asyncio.gather(*(task for task, its in self._reading.items() if its is door))
+
     async def _messages(self, request: Request) -> Response:
         door = self._doors.get(request.headers.get("x-api-key", ""))
         if door is None:
@@ -107,12 +114,14 @@ class Gateway:
             return _error(402, "billing_error", str(problem))
         if isinstance(call, Refused):
             return _error(402, "billing_error", call.problem)
+        if isinstance(call, KeptResponse):
+            return Response(call.body, media_type=call.content_type)
         relay = _Relay(door, call)
         headers = {name: value for name, value in request.headers.items()}
         # A task of its own: when only the CLI dies, the answer that is being paid for is read to its end.
         task = asyncio.create_task(relay.run(self._upstream, headers, request.url.query))
-        self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
+        self._reading[task] = door
+        task.add_done_callback(self._reading.pop)
         answer = await relay.opened
         if answer is None:
             return _error(529, "overloaded_error", relay.problem)
@@ -193,7 +202,8 @@ class _Relay:
             await self._relay_stream(answer)
         else:
             body = b"".join([chunk async for chunk in answer.chunks])
-            await self.door.completed(self.call, json.loads(body), datetime.now(UTC))
+            kind = answer.headers.get("content-type", "application/json")
+            await self.door.completed(self.call, json.loads(body), datetime.now(UTC), kind, body)
             self._whole = True
             self.opened.set_result(answer)
             self._parts.put_nowait(body)
@@ -207,7 +217,8 @@ class _Relay:
             if first_token is None and reader.content_seen:
                 first_token = datetime.now(UTC)
             if reader.complete and not self._whole:
-                await self.door.completed(self.call, _summary(reader), first_token)
+                kind = answer.headers["content-type"]
+                await self.door.completed(self.call, _summary(reader), first_token, kind, bytes(reader.raw))
                 self._whole = True
             self._parts.put_nowait(chunk)
         if not self._whole:

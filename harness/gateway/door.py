@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness import events as ev
+from harness.gateway.conversation import conversation_key
 from harness.limits import Refused, next_call
 from harness.pricing import cost_usd
 from harness.records import Usage, derived_id
 from harness.resume import STRUCTURED_OUTPUT
 from harness.state import RunState
-from harness.store.journal import Journal
+from harness.store.journal import Journal, KeptResponse, kept_response
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Call:
     model: str
     body: bytes
     request: Mapping[str, Any]
+    conversation: str
     began: datetime
     attempts: int = 0
 
@@ -40,15 +42,19 @@ class Door:
     tools: frozenset[str]
     prompt: str
     last_turn_text: Callable[[str], str]
+    resume_text: str
 
     @property
     def run(self) -> RunState:
         """The agent run, as the journal knows it."""
         return self.journal.state.runs[self.run_id]
 
-    async def admit(self, body: bytes, request: dict[str, Any]) -> Call | Refused:
-        """Commit the checkpoint of a model call, or say why it may not be made."""
+    async def admit(self, body: bytes, request: dict[str, Any]) -> Call | KeptResponse | Refused:
+        """Commit the checkpoint of a model call, find its answer among those paid already, or refuse it."""
         auxiliary = not self._is_step(request)
+        conversation = conversation_key(request, (self.resume_text,))
+        if (kept := await self._paid_already(conversation, auxiliary)) is not None:
+            return kept
         verdict = next_call(self.journal.state, self.run, auxiliary=auxiliary)
         if isinstance(verdict, Refused):
             return verdict
@@ -63,6 +69,7 @@ class Door:
             model=str(request.get("model", "")),
             body=body,
             request=request,
+            conversation=conversation,
             began=datetime.now(UTC),
         )
         await self.journal.append(
@@ -79,13 +86,24 @@ class Door:
         )
         return call
 
-    async def completed(self, call: Call, message: Mapping[str, Any], first_token: datetime | None) -> None:
-        """Commit a completed response: `message` has id, model, stop_reason and usage of the Messages API."""
+    async def completed(
+        self,
+        call: Call,
+        message: Mapping[str, Any],
+        first_token: datetime | None,
+        content_type: str,
+        body: bytes,
+    ) -> None:
+        """Commit a completed response and keep it.
+
+        `message` has id, model, stop_reason and usage of the Messages API; `body` is all that came.
+        """
         used = message.get("usage") or {}
         usage = Usage(
             **{name: int(used.get(name) or 0) for name in _COUNTED}, model_calls=1, attempts=call.attempts
         )
         model = str(message.get("model") or call.model)
+        keep = KeptResponse(call.conversation, call.call_id, content_type, body)
         await self.journal.append(
             ev.ModelFinished(
                 call_id=call.call_id,
@@ -99,6 +117,7 @@ class Door:
             ),
             run_id=self.run_id,
             span=self._span(call, ended=True),
+            keep=keep,
         )
 
     async def failed(self, call: Call, status: int | None, problem: str, *, may_have_cost: bool) -> None:
@@ -114,6 +133,17 @@ class Door:
             run_id=self.run_id,
             span=self._span(call, ended=True),
         )
+
+    async def _paid_already(self, conversation: str, auxiliary: bool) -> KeptResponse | None:
+        if self.run.attempt < 2:
+            return None
+        kept = await kept_response(
+            self.journal.database, self.journal.session_id, self.run_id, conversation
+        )
+        if kept is not None:
+            replayed = ev.ModelReplayed(call_id=kept.call_id, auxiliary=auxiliary)
+            await self.journal.append(replayed, run_id=self.run_id)
+        return kept
 
     def _is_step(self, request: Mapping[str, Any]) -> bool:
         offered = {str(tool.get("name")) for tool in request.get("tools") or ()}

@@ -51,7 +51,7 @@ class _Filler:
             return value if _is_in(schema["enum"], value) else schema["enum"][0]
         for choice in ("anyOf", "oneOf"):
             if isinstance(schema.get(choice), list) and schema[choice]:
-                return self.fill(self._chosen(schema[choice], value), value, name, depth + 1)
+                return self.fill(self._chosen(schema[choice], value, depth), value, name, depth + 1)
         match self._type(schema, value):
             case "object":
                 return self._object(schema, value, depth)
@@ -129,12 +129,17 @@ class _Filler:
             return any(self._fits(choice, value) for choice in choices if isinstance(choice, dict))
         return _is_of(schema, value)
 
-    def _chosen(self, choices: list[Any], value: Any) -> Any:
-        fitting = [choice for choice in choices if isinstance(choice, dict) and value is not _ABSENT]
-        for choice in fitting:
-            if self._fits(choice, value):
-                return choice
-        empty = [choice for choice in choices if isinstance(choice, dict) and choice.get("type") == "null"]
+    def _chosen(self, choices: list[Any], value: Any, depth: int) -> Any:
+        """Give the choice that keeps the value as it is, else one of its type, else null, else the first."""
+        known = [choice for choice in choices if isinstance(choice, dict)]
+        if value is not _ABSENT:
+            for choice in known:
+                if self._fits(choice, value) and self.fill(choice, value, "", depth + 1) == value:
+                    return choice
+            for choice in known:
+                if self._fits(choice, value):
+                    return choice
+        empty = [choice for choice in known if choice.get("type") == "null"]
         return (empty or choices)[0]
 
     def _type(self, schema: Mapping[str, Any], value: Any) -> str:

@@ -7,6 +7,9 @@ import re
 from harness.offline.sentences import Sentence
 from harness.offline.words import is_common, words
 
+LONGEST, LONGEST_ROW = 600, 300
+"""Characters beyond which a sentence, or a row of a table, is not quoted."""
+
 _DANGLING = re.compile(
     r"\W*(?:It|Its|This|These|They|Their|Those|That|He|She|Such|However|But|And|Or|Also|Then|Therefore|Thus|Hence"
     r"|Otherwise|Similarly|Likewise|Instead|Moreover|Furthermore|Additionally|For example|For instance"
@@ -28,12 +31,11 @@ def is_readable(sentence: Sentence) -> bool:
     text = sentence.text
     said = words(text)
     if sentence.row:
-        return len(said) >= 3 and len(text) < 300
-    letters = sum(char.isalpha() or char == " " for char in text)
+        return len(said) >= 3 and len(text) < LONGEST_ROW
     code = sum(char in "{}[]<>=|\\/@#$^~" for char in text)
-    if letters < 0.7 * len(text) or code > 0.04 * len(text):
+    if _letters(text) < 0.7 or code > 0.04 * len(text):
         return False
-    return len(said) >= 5 and len(text) <= 600 and any(map(is_common, said))
+    return len(said) >= 5 and len(text) <= LONGEST and any(map(is_common, said))
 
 
 def form_of(sentence: Sentence) -> float:
@@ -41,23 +43,24 @@ def form_of(sentence: Sentence) -> float:
     text = sentence.text.rstrip()
     form = 1.0 - max(0, len(text) - 200) / 1000
     if sentence.row:
-        return 0.7 * form
-    if not sentence.whole:
-        form *= 0.6
-    if text.endswith("?"):
-        form *= 0.4
-    if text.endswith(":"):
-        form *= 0.7
-    if len(text) < 40:
-        form *= 0.75
-    if dangles(text):
-        form *= 0.85
-    if text.startswith("("):
-        form *= 0.6
-    if text[0].islower():
-        form *= 0.5 if is_common(words(text)[0]) else 0.85
-    if sum(map(len, _CODE.findall(text))) > 0.4 * len(text):
-        form *= 0.7
-    if len(text) < 200 and _POINTER.search(text):
-        form *= 0.7
-    return form
+        return 0.8 * form
+    flaws = {
+        0.4: text.endswith("?"),
+        0.5: text[0].islower() and is_common(words(text)[0]),
+        0.6: not sentence.whole or text.startswith("("),
+        0.7: text.endswith(":") or _mostly_code(text) or (len(text) < 200 and bool(_POINTER.search(text))),
+        0.75: len(text) < 40,
+        0.85: dangles(text) or text[0].islower(),
+    }
+    for weight, is_flawed in flaws.items():
+        form *= weight if is_flawed else 1.0
+    return form * min(1.0, (_letters(text) - 0.5) / 0.4)
+
+
+def _letters(text: str) -> float:
+    """Give the share of letters and spaces: 0.9 and more in plain prose, less in notes and code."""
+    return sum(char.isalpha() or char == " " for char in text) / len(text)
+
+
+def _mostly_code(text: str) -> bool:
+    return sum(map(len, _CODE.findall(text))) > 0.4 * len(text)

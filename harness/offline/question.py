@@ -107,7 +107,7 @@ class Question:
         subject = set(self.stems)
         named = _NAMED.match(sentence)
         if named and set(terms(named[1])) == subject:
-            return 0.6  # a glossary's row, or "Lease: who may write"
+            return 0.8  # a glossary's row, or "Lease: who may write"
         for bracket in _BRACKET.finditer(sentence):
             inside = set(terms(bracket[2]))
             if inside & subject and len(inside) > len(subject) and bracket[2][:1].isupper():

@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.offline.conflicts import disagreements
+from harness.offline.question import Question
 from harness.offline.shapes import Citation, Finding
 from harness.offline.turn import NOTICE
+from harness.offline.words import kin, stem, terms
 
 LONGEST_TITLE = 140
 
 _NOT_ANSWERED = "The documents do not answer this, as far as the overlap of words can tell."
+_NEAREST = "No sentence has all the words of the question; these come nearest. "
 _NOT_RESEARCHED = "This is not answered: no research has brought a result that can be used."
 
 
@@ -53,7 +56,8 @@ def markdown(draft: Draft) -> str:
     shortly = _short_answer(draft)
     parts = [f"# {title_of(draft.question) or 'Report'}", _preface(draft), "## Short answer"]
     if shortly:
-        parts.append(" ".join(sources.cited(finding) for finding in shortly))
+        nearest = "" if any(map(_has_all_words, draft.sections)) else _NEAREST
+        parts.append(nearest + " ".join(sources.cited(finding) for finding in shortly))
     else:
         failed = not draft.sections or any(section.problem for section in draft.sections)
         parts.append(_NOT_RESEARCHED if failed else _NOT_ANSWERED)
@@ -123,6 +127,13 @@ def _short_answer(draft: Draft) -> list[Finding]:
     for section in draft.sections:
         best += [finding for finding in section.findings if not _is_said(finding, best)][:1]
     return best
+
+
+def _has_all_words(section: Section) -> bool:
+    """Whether the best finding has each word that names the subject, or one that may stand for it."""
+    said = {term for finding in section.findings[:1] for term in terms(finding.statement)}
+    asked = {stem(word) for word in Question(section.question).search_words}
+    return all(term in said or kin(term) & said for term in asked)
 
 
 def _section(section: Section, said: list[Finding], sources: _Sources) -> str:

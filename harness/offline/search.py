@@ -12,7 +12,7 @@ from harness.offline.shapes import Passage, each
 SEARCH = "mcp__corpus__search"
 READ = "mcp__corpus__read"
 
-HITS = 12
+HITS = 10
 """Passages asked for in one search."""
 WINDOW = 4000
 """Characters asked for in one reading, of which a quarter stand before the hit."""

@@ -43,7 +43,7 @@ _KIN = """
     show display list view|choose select pick|configure setting configuration|install setup
     save store persist|write store|retrieve read fetch|send deliver submit|check verify validate test
     secure security protect|allow permit enable grant|forbid deny refuse block reject prevent
-    stuck hang wait block|back backup|document file page|agent subagent worker|resume recover
+    stuck hang wait block|document file page|agent subagent worker|resume recover
     retry repeat again|split divide partition
 """
 
@@ -62,6 +62,9 @@ _MARKER = re.compile(r"(?:\A|\n)\s*(?:[-*+•]|\(?\d{1,3}[.)]|#{1,6}|>)\s+")
 _LINK = re.compile(r"!?\[([^\]\n]*)\](?:\([^)\n]*\)|\[[^\]]*\])")
 _REFERENCE = re.compile(r"(`[^`]*`)|\[\^?\d+(?:\s*[,;–-]\s*\d+)*\]|\[citation needed\]")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|_{2})(?=\S)([^*]+?)(?<=\S)\1(?![\w*])")
+_TWO_WORDS = re.compile(
+    r"\b(back|clean|roll|set|shut|start)(?:s|ed|ting|ing)?[ -](up|down|back)\b", re.IGNORECASE
+)
 _JOINT = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z][a-z])")
 
 
@@ -80,7 +83,9 @@ def subject_words(text: str) -> list[str]:
 
     Words of asking ("explain", "difference") are left out, unless nothing else would remain.
     """
-    named = [word for word in words(text) if not is_common(word) and (len(word) > 1 or word.isdigit())]
+    named = [
+        word for word in words(_closed(text)) if not is_common(word) and (len(word) > 1 or word.isdigit())
+    ]
     subject = [word for word in named if word.lower() not in _OF_ASKING] or named
     return list({stem(word): word for word in reversed(subject)}.values())[::-1]
 
@@ -91,12 +96,17 @@ def terms(text: str) -> list[str]:
     An identifier gives itself and its parts, so that it is found by its name and by the words in it.
     """
     found: list[str] = []
-    for word in words(text):
+    for word in words(_closed(text)):
         parts = _JOINT.split(word)
         if len(parts) > 1:
             found.append(stem(word))
         found += [stem(part) for part in parts if not is_common(part)]
     return found
+
+
+def _closed(text: str) -> str:
+    """Write verbs of two words in one, so that "backed up" and "backup" are the same."""
+    return _TWO_WORDS.sub(lambda found: found[1] + found[2], text)
 
 
 def is_vague(word: str) -> bool:

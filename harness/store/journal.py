@@ -6,9 +6,12 @@ import asyncio
 import json
 import logging
 import uuid
+import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from harness.crashpoints import reached
 from harness.errors import LeaseLost, NoSuchSession, StoreError, StoreUnavailable
 from harness.events import AnyPayload, Event, Payload, Span, read_payload
 from harness.records import SessionStatus
@@ -20,6 +23,19 @@ from harness.store.queries import queries
 log = logging.getLogger(__name__)
 
 _SQL = queries("journal")
+_RESPONSES = queries("responses")
+
+
+
+@dataclass(frozen=True)
+class KeptResponse:
+    """A completed model response as it came over the wire, and the conversation it answers."""
+
+    conversation: str
+    call_id: str
+    content_type: str
+    body: bytes
+
 
 Listener = Callable[[Event, SessionState], None]
 
@@ -55,8 +71,9 @@ class Journal:
         run_id: str | None = None,
         span: Span | None = None,
         status: SessionStatus | None = None,
+        keep: KeptResponse | None = None,
     ) -> Event:
-        """Commit one event, and with it the session's new `status` if given.
+        """Commit one event, and with it the session's new `status` and the response to `keep`, if given.
 
         Raises:
             LeaseLost: another process may write this session now, or the lease ended with the store away.
@@ -76,6 +93,10 @@ class Journal:
             "ended_at": span.ended_at,
             "payload": _text(payload),
             "status": status,
+            "conversation": keep.conversation if keep else None,
+            "call_id": keep.call_id if keep else None,
+            "content_type": keep.content_type if keep else None,
+            "body": zlib.compress(keep.body, 1) if keep else None,
         }
         # Shielded: what may have been committed has to be folded in, also when the caller is cancelled.
         work = asyncio.create_task(self._append(row, payload, span), name=f"append {payload.kind}")
@@ -85,7 +106,9 @@ class Journal:
 
     async def _append(self, row: dict[str, Any], payload: AnyPayload, span: Span) -> Event:
         async with self._order:
+            reached(f"before {payload.kind}")
             stored = await self._commit(row)
+            reached(f"after {payload.kind}")
             event = Event(
                 session_id=self.session_id,
                 seq=stored["seq"],
@@ -129,6 +152,24 @@ class Journal:
 def _text(payload: Payload) -> str:
     # ASCII escapes keep NUL and lone surrogates, which the json column stores and UTF-8 cannot carry.
     return json.dumps(payload.model_dump(mode="python", fallback=str), ensure_ascii=True, default=str)
+
+
+async def kept_response(
+    database: Database, session_id: str, run_id: str, conversation: str
+) -> KeptResponse | None:
+    """Find the response that this agent run has already been given, and paid, for this conversation."""
+    row = await database.one(
+        _RESPONSES["kept_response"],
+        {"session_id": session_id, "agent_run_id": run_id, "conversation": conversation},
+    )
+    if row is None:
+        return None
+    return KeptResponse(conversation, str(row["call_id"]), row["content_type"], zlib.decompress(row["body"]))
+
+
+async def forget_responses(database: Database, session_id: str, run_id: str) -> None:
+    """Drop the responses kept for an agent run that has ended."""
+    await database.run(_RESPONSES["forget_responses"], {"session_id": session_id, "agent_run_id": run_id})
 
 
 async def read_events(database: Database, session_id: str, after: int = 0) -> list[Event]:

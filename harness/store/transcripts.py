@@ -21,6 +21,7 @@ from claude_agent_sdk import (
     SessionSummaryEntry,
 )
 
+from harness.crashpoints import reached
 from harness.errors import LeaseLost, StoreUnavailable
 from harness.store.database import Database
 from harness.store.lease import Lease
@@ -87,6 +88,7 @@ class TranscriptStore(SessionStore):
         if self._lease is None:
             await self._database.run(_SQL["append_unfenced"], params)
             return
+        reached("before transcript")
         params |= {"session_id": self._lease.session_id, "token": self._lease.token}
         try:
             async with asyncio.timeout(_APPEND_LIMIT_S):
@@ -94,6 +96,7 @@ class TranscriptStore(SessionStore):
         except (LeaseLost, TimeoutError) as problem:
             self.broken = str(problem) or "the store did not answer in time"
             raise
+        reached("after transcript")
         if self._on_stored is not None:
             await self._on_stored(rows)
 

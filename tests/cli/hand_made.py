@@ -7,7 +7,8 @@ from random import Random
 from typing import Any
 
 from harness import events as ev
-from harness.records import FINAL, SessionStatus
+from harness.flow import Lead
+from harness.records import SessionStatus
 from harness.state import SessionState
 from harness.store.database import Database, Json
 from harness.store.journal import Journal
@@ -17,14 +18,16 @@ from tests.kit.journals import Book, Case, Simulator, created
 
 REPORT = "# Report\n\nTides turn twice a day [1].\n\n## Sources\n\n[1] S1, Tides\n"
 
+FLOW = Lead(agent="lead", members=("researcher", "fact_checker"))
+
 _JOURNAL = queries("journal")
 
 
 def worked(session_id: str | None = None, **given: Any) -> Book:
     """A journal in which a lead had two tasks done and then answered; `given` are fields of its creation."""
     book = Book(session_id=session_id or str(uuid.uuid4()))
-    book.add(created(**given))
-    return Simulator(Case(rounds=(("done", "needs_help"),)), Random(1), book).finish()
+    book.add(created(FLOW, **given))
+    return Simulator(Case(rounds=(("done", "needs_help"),), flow=FLOW), Random(1), book).finish()
 
 
 def halfway(**given: Any) -> Book:
@@ -54,13 +57,13 @@ async def keep(
         if isinstance(payload, ev.SessionCreated):
             payload = payload.model_copy(update={"tenant": tenant})
         await journal.append(payload, run_id=event.agent_run_id)
-    if status in FINAL:
-        ended = ev.SessionFinished(
-            status=status, report=REPORT, problem=None, citations={"checked": 1, "failed": []}
-        )
-        await journal.append(ended, status=status)
-    elif status == "suspended":
-        await journal.append(ev.SessionSuspended(reason="It was stopped."), status=status)
+    match status:
+        case "done" | "needs_help" | "failed" | "cancelled":
+            found = {"checked": 1, "failed": list[object]()}
+            ended = ev.SessionFinished(status=status, report=REPORT, problem=None, citations=found)
+            await journal.append(ended, status=status)
+        case "suspended":
+            await journal.append(ev.SessionSuspended(reason="It was stopped."), status=status)
     if not at_work:
         await lease.release()
     return state.id

@@ -81,17 +81,17 @@ def told(
     request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Told]]]:
     """The rows of the selected tests, run a few at a time as processes of their own."""
-    selected = {
-        item.callspec.params["row"].name
-        for item in request.session.items
-        if hasattr(item, "callspec") and isinstance(item.callspec.params.get("row"), Row)
-    }
+    selected = [row for item in request.session.items if (row := _row_of(item))]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {
-            row.name: pool.submit(_run, row, databases, tmp_path_factory.mktemp("bad"))
-            for row in ROWS
-            if row.name in selected
+            row.name: pool.submit(_run, row, databases, tmp_path_factory.mktemp("bad")) for row in selected
         }
+
+
+def _row_of(item: pytest.Item) -> Row | None:
+    callspec = getattr(item, "callspec", None)
+    row = callspec.params.get("row") if callspec else None
+    return row if isinstance(row, Row) else None
 
 
 def _run(row: Row, databases: Databases, home: Path) -> Told:

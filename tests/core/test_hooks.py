@@ -97,7 +97,7 @@ async def test_other_tools_are_nothing_to_the_delegation() -> None:
 
 
 async def test_a_further_call_of_the_turn_joins_the_first() -> None:
-    """Both would not survive being deferred: the second is recorded with the first and refused with a word."""
+    """Two would not survive being deferred: the second is recorded with the first and refused."""
     run = at_work()
     await ask("delegation", before(DELEGATE, TASKS), run)
     for id in ("toolu_2", "toolu_3"):
@@ -108,7 +108,7 @@ async def test_a_further_call_of_the_turn_joins_the_first() -> None:
 
 
 async def test_nothing_joins_what_was_voided_or_slept_for() -> None:
-    """A voided request starts nothing, so a call that joined it would wait for ever; a slept-for one is over."""
+    """A voided request starts nothing, so what joined it would be lost; a slept-for one is over."""
     run = at_work()
     await ask("delegation", before(DELEGATE, TASKS), run)
     run.book.add(ev.DelegationVoided(tool_use_id="toolu_1", reason="lost"), run.run_id)
@@ -164,7 +164,7 @@ async def test_a_call_that_may_run_again_does(replay: Any, ended: bool) -> None:
 
 
 async def test_an_unsafe_call_is_never_repeated() -> None:
-    """Cut off, its effect is unknown; ended, it had its effect and only the result was lost. It may not run."""
+    """Cut off, its effect is unknown; ended, it had its effect and only the result was lost."""
     run = at_work()
     run.book.add(tool_requested("toolu_1", "Bash", replay="unsafe"), run.run_id)
     assert "whether it took effect is unknown" in said(

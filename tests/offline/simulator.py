@@ -13,6 +13,8 @@ from typing import Any
 from harness.offline.policy import respond
 from harness.offline.words import terms
 
+NOTICE = "no language model was used"
+SOURCE_LINE = re.compile(r'^\[(\d+)\] (S\d+), ([^\n]*?)(?:: "(.*)")?$', re.MULTILINE)
 REMINDER = (
     "<system-reminder>\nToday's date is 2026-11-22. What is the time? Write reports well.\n</system-reminder>"
 )
@@ -183,6 +185,10 @@ class Played:
         ]
 
 
+class NotEnded(AssertionError):
+    """An agent went on for more turns than it was given."""
+
+
 def asked(prompt: str, tools: list[dict[str, Any]]) -> Played:
     """Begin a conversation as the CLI does: reminders first, then the prompt."""
     blocks = [{"type": "text", "text": REMINDER}, {"type": "text", "text": prompt}]
@@ -214,7 +220,7 @@ def play(agent: Played, corpus: Corpus, *, most_turns: int = 12) -> Played:
                 | {"content": [{"type": "text", "text": f"{text}\n\n{REMINDER}"}]}
             )
         agent.messages.append({"role": "user", "content": results})
-    raise AssertionError(f"no end after {most_turns} turns")
+    raise NotEnded(f"no end after {most_turns} turns")
 
 
 def _run(agent: Played, call: Mapping[str, Any], corpus: Corpus) -> tuple[str, bool]:
@@ -240,3 +246,23 @@ def _run(agent: Played, call: Mapping[str, Any], corpus: Corpus) -> tuple[str, b
 def ask_lead(question: str, corpus: Corpus, tools: list[dict[str, Any]] | None = None) -> Played:
     """Put a question to a lead and play the whole session."""
     return play(asked(f"<question>{question}</question>", tools or [DELEGATE]), corpus)
+
+
+def play_one_turn(agent: Played, corpus: Corpus) -> None:
+    """Play one turn of an agent and give it the results of its calls."""
+    try:
+        play(agent, corpus, most_turns=1)
+    except NotEnded:
+        return
+    raise AssertionError("the agent ended in its first turn")
+
+
+def folded(text: str) -> str:
+    """Give a text with every run of white space as one space."""
+    return " ".join(text.split())
+
+
+def sources(report: str) -> dict[int, tuple[str, str]]:
+    """Give the label and the quote for each number under Sources."""
+    _, _, listed = report.rpartition("## Sources\n")
+    return {int(number): (label, quote) for number, label, _, quote in SOURCE_LINE.findall(listed)}

@@ -19,7 +19,7 @@ import pytest
 from harness.errors import StoreUnavailable
 from harness.store.embedded import EmbeddedServer, status
 from tests.kit.postgres_user import PostgresUser
-from tests.kit.processes import kill, kill_tree, until_sync
+from tests.kit.processes import alive, kill, kill_tree, until_sync
 
 
 def server_pid(home: Path) -> int:
@@ -97,7 +97,7 @@ def test_a_busy_orphan_does_not_block_the_next_server(home: Path) -> None:
             kill(psutil.Process(server_pid(home)))
             assert orphan.is_running()
             server.ensure_running()
-            assert not orphan.is_running()
+            assert not alive(orphan)
             assert remembered(server)
         finally:
             kill(orphan)

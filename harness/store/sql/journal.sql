@@ -11,6 +11,12 @@ with own as (
        and token = %(token)s
        and not exists (select from event where session_id = %(session_id)s and id = %(id)s)
     returning head, token
+), kept as (
+    insert into kept_response (session_id, agent_run_id, conversation, call_id, content_type, body)
+    select %(session_id)s, %(agent_run_id)s, %(conversation)s, %(call_id)s, %(content_type)s, %(body)s
+      from own
+     where %(conversation)s::text is not null
+    on conflict (session_id, agent_run_id, conversation) do nothing
 )
 insert into event (session_id, seq, id, kind, version, token, agent_run_id, trace_id, span_id,
                    parent_span_id, started_at, ended_at, payload)

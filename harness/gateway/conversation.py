@@ -1,0 +1,61 @@
+"""Naming a conversation by what the model has been told, apart from what a resume adds to it.
+
+After a kill the transcript may lack the newest response although it was completed and paid. The resumed CLI
+then asks for the same conversation again, with some words of its own or of ours put in. Without these the
+two requests have the same name, and the kept response answers the second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+_CLI_ADDS = frozenset({"Continue from where you left off.", "No response requested."})
+"""What the CLI puts into a resumed conversation by itself: a user's text, and an answer to an open prompt."""
+
+_REMINDER = re.compile(r"<(system-reminder|total_tokens)\b.*?</\1>\s*", re.DOTALL)
+
+
+def conversation_key(request: Mapping[str, Any], added: Iterable[str]) -> str:
+    """Hash a Messages request. `added` are the harness's own texts that a resume puts in."""
+    left_out = _CLI_ADDS | {text.strip() for text in added}
+    told = [
+        [role, block]
+        for message in request.get("messages") or ()
+        if (role := message.get("role")) in ("user", "assistant")
+        for block in _blocks(message.get("content"), left_out)
+    ]
+    tools = sorted(str(tool.get("name")) for tool in request.get("tools") or ())
+    text = json.dumps([request.get("model"), tools, told], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _blocks(content: Any, left_out: frozenset[str]) -> Iterator[Any]:
+    for block in [{"type": "text", "text": content}] if isinstance(content, str) else content or ():
+        match block.get("type"):
+            case "text":
+                text = _without_reminders(block.get("text"))
+                if text and text not in left_out:
+                    yield text
+            case "tool_result":
+                yield [block.get("tool_use_id"), _result_text(block.get("content"))]
+            case "tool_use":
+                yield [block.get("id"), block.get("name"), block.get("input")]
+            case "thinking" | "redacted_thinking":
+                continue
+            case _:
+                yield {name: value for name, value in block.items() if name != "cache_control"}
+
+
+def _result_text(content: Any) -> Any:
+    if isinstance(content, str):
+        return _without_reminders(content)
+    parts = [_without_reminders(part["text"]) if "text" in part else part for part in content or ()]
+    return [part for part in parts if part]
+
+
+def _without_reminders(text: Any) -> str:
+    return _REMINDER.sub("", str(text)).strip()

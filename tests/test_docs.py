@@ -1,0 +1,159 @@
+"""What the pages show is what the code does: their examples load, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.bundles.lint import lint
+from harness.bundles.load import load_bundles
+from harness.content import KINDS, folders
+from harness.events import AnyPayload
+from harness.hook_chain import load_hooks
+from harness.hooks import BeforeTool, Deny
+from harness.settings import Settings, from_environment
+from harness.tools import ToolContext, ToolProblem
+from tests.checkout import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+_FILE = re.compile(r"^`([\w/.]+)`[^\n]*:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#([^)]*))?\)")
+_ROW = re.compile(r"^\| `([\w.]+)`", re.MULTILINE)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project made of every file that the pages show."""
+    for page in PAGES:
+        for name, text in _FILE.findall(page.read_text("utf-8")):
+            file = tmp_path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+    return tmp_path
+
+
+@dataclass
+class Call:
+    """A tool call as the journal's fold has it."""
+
+    tool: str
+
+
+@dataclass
+class Standing:
+    """As much of a `harness.hooks.Run` as the shown hooks ask for."""
+
+    settings: Settings
+    tools: dict[str, Call]
+
+    @property
+    def run(self) -> Standing:
+        return self
+
+
+def before(tool: str) -> BeforeTool:
+    return BeforeTool(tool_use_id="toolu_1", tool=tool, input={}, replay="unsafe")
+
+
+async def test_the_hooks_that_are_shown_do_what_is_said_of_them(project: Path) -> None:
+    """They load beside the built-in ones, and refuse what they say they refuse."""
+    (settings,) = (
+        text
+        for kind, text in _BLOCK.findall((ROOT / "docs/hooks.md").read_text("utf-8"))
+        if kind == "toml" and tomllib.loads(text)
+    )
+    (project / "harness.toml").write_text(settings)
+    read: Any = Standing(
+        from_environment(project, environ={}), {str(n): Call("mcp__corpus__read") for n in range(8)}
+    )
+    hooks = {hook.name: hook for hook in load_hooks(project, read.settings)}
+    no_shell, few_reads = hooks["no_shell"].before_tool, hooks["few_reads"].before_tool
+    assert no_shell is not None
+    assert few_reads is not None
+    assert isinstance(await no_shell(before("Bash"), read), Deny)
+    assert await no_shell(before("Read"), read) is None
+    assert isinstance(await few_reads(before("mcp__corpus__read"), read), Deny)
+    read.tools.popitem()
+    assert await few_reads(before("mcp__corpus__read"), read) is None
+
+
+async def test_the_bundles_that_are_shown_load_and_their_tool_computes(project: Path) -> None:
+    """Nothing about them is doubtful, and the tool answers or says what is wrong."""
+    bundles = load_bundles(project)
+    shown = {name: bundles[name] for name in ("statistician", "translator")}
+    said = [finding for finding in lint(shown) if finding.bundle == "statistician"]
+    assert said == []
+    (toolset,) = shown["statistician"].toolsets
+    (tool,) = toolset.tools
+    assert shown["statistician"].replay[toolset.qualified(tool)] == "read_only"
+    context = ToolContext("session", "tenant", "run", database=None)  # type: ignore[arg-type]
+    assert await tool.run(context, tool.input(before=80, after=100)) == "+25.0%"
+    with pytest.raises(ToolProblem):
+        await tool.run(context, tool.input(before=0, after=1))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """To a file of the checkout, and to a heading in it."""
+    for target, heading in _LINK.findall(page.read_text("utf-8")):
+        file = (page.parent / target).resolve()
+        assert file.exists(), f"{page.name} links to {target}"
+        if heading:
+            assert heading in _anchors(file), f"{page.name} links to {target}#{heading}"
+
+
+def test_every_built_in_hook_and_bundle_is_described() -> None:
+    """A new one is not forgotten, and one that is gone is not praised."""
+    for kind, page in (("hooks", "docs/hooks.md"), ("subagents", "docs/bundles.md")):
+        assert kind in KINDS
+        (folder,) = folders(kind, None)
+        names = {path.stem for path in folder.iterdir() if not path.name.startswith(("_", ".", "README"))}
+        assert names <= set(_ROW.findall((ROOT / page).read_text("utf-8"))), page
+
+
+def test_every_event_named_is_one() -> None:
+    """The page on resuming speaks of events that exist."""
+    kinds = {
+        member.model_fields["kind"].default
+        for member in AnyPayload.__args__[0].__args__  # type: ignore[attr-defined]
+    }
+    named = set(re.findall(r"`((?:session|agent_run|model|tool|delegation)\.\w+)`", _text("docs/resume.md")))
+    assert named
+    assert named <= kinds
+
+
+def test_every_dependency_is_justified() -> None:
+    """Whatever is installed has a line of its own, and no line is left of what is gone."""
+    project = tomllib.loads(_text("pyproject.toml"))["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    wanted = {re.split(r"[\[<>=;~! ]", entry)[0].lower() for entries in lists for entry in entries}
+    wanted |= {"hatchling"}
+    assert set(
+        re.findall(r"^\| `([\w-]+)`", _text("docs/dependencies.md").lower(), re.MULTILINE)
+    ) == wanted - {"subagent-harness"}
+
+
+def test_the_architecture_names_every_part() -> None:
+    """The page on the code knows each file and folder of the package."""
+    page = _text("docs/architecture.md")
+    parts = {path.name for path in (ROOT / "harness").iterdir() if not path.name.startswith("__")}
+    parts -= {"py.typed", "_builtin"}
+    missing = {name for name in parts if f"`{name.removesuffix('.py')}" not in page}
+    assert missing == set()
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def _anchors(file: Path) -> set[str]:
+    """Give the anchors of a page's headings, as code hosts make them."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
