@@ -14,7 +14,7 @@ import click
 
 from harness.cli import logs
 from harness.cli.lazy import LazyGroup
-from harness.cli.output import refuse
+from harness.cli.stderr import refuse
 from harness.errors import HarnessError
 
 COMMANDS = {

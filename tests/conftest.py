@@ -18,9 +18,15 @@ from psycopg.conninfo import make_conninfo
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer, status
 from harness.store.migrate import migrate
+from tests.kit.seeds import run_seed
 
 _TEMPLATE = "migrated"
 _numbers = itertools.count(1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how to repeat this run's random choices."""
+    terminalreporter.write_line(f"seed of this run: HARNESS_TEST_SEED={run_seed()}")
 
 
 @pytest.fixture

@@ -120,10 +120,7 @@ def test_every_built_in_hook_and_bundle_is_described() -> None:
 
 def test_every_event_named_is_one() -> None:
     """The page on resuming speaks of events that exist."""
-    kinds = {
-        member.model_fields["kind"].default
-        for member in AnyPayload.__args__[0].__args__  # type: ignore[attr-defined]
-    }
+    kinds = {member.model_fields["kind"].default for member in AnyPayload.__args__[0].__args__}
     named = set(re.findall(r"`((?:session|agent_run|model|tool|delegation)\.\w+)`", _text("docs/resume.md")))
     assert named
     assert named <= kinds

@@ -10,8 +10,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.cli.options import Common, Out
-from harness.cli.output import JsonLines, PlainLines, View, answer_report, say
+from harness.cli.output import JsonLines, PlainLines, View, answer_report
 from harness.cli.signals import Interrupts, run
+from harness.cli.stderr import say
 from harness.cli.summary import heading, summary
 from harness.errors import BadInput, HarnessError
 from harness.progress import AgentRunChanged, AgentRunSummary, Progress, Result, SessionStarted, result

@@ -6,12 +6,14 @@ import logging
 import sys
 from types import TracebackType
 
+from harness.cli.stderr import say
+
 
 class _Stderr(logging.Handler):
     """Looks stderr up each time: a live display puts itself in its place."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        say(self.format(record))
 
 
 def to_stderr() -> None:
@@ -32,8 +34,7 @@ def show_all() -> None:
 
 def _tell_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     said = (str(error).splitlines() or [""])[0]
-    print(
+    say(
         f"Error: This is a fault of the harness itself ({kind.__name__}: {said}); "
-        "run the command again with --debug to see where, and report it.",
-        file=sys.stderr,
+        "run the command again with --debug to see where, and report it."
     )

@@ -1,4 +1,4 @@
-"""What a command says: answers on stdout, everything else on stderr."""
+"""What a command answers on stdout, and how a session is followed."""
 
 from __future__ import annotations
 
@@ -14,29 +14,15 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from harness.cli import words
+from harness.cli.stderr import say
 from harness.progress import AgentRunChanged, Result, SessionStarted
 from harness.state import RunState, SessionState
 
 WIDE = 200
 """Columns of what is drawn into a pipe."""
 
-_NARROW = 79
-"""Columns of a line that is written over: it may not break."""
-
 READABLE = 100
 """Columns of running text at most."""
-
-
-def say(text: str = "") -> None:
-    """Tell the person something that is not the answer."""
-    # Not click.echo, which would write past a live display.
-    print(text, file=sys.stderr, flush=True)
-
-
-def refuse(text: str) -> int:
-    """Say in one sentence what cannot be used, and give the exit code for it."""
-    say(f"Error: {words.one_line(text)}")
-    return 2
 
 
 def answer(text: str) -> None:
@@ -189,25 +175,3 @@ def _used(run: RunState) -> list[str]:
         return []
     used = [words.number(run.steps, "step"), f"{words.tokens(run.usage.total_tokens)} tokens"]
     return used if run.unpriced else [*used, words.dollars(run.cost_usd)]
-
-
-class Countdown:
-    """Says on stderr how long another process's lease still lasts, until it is closed."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-        self._said = False
-
-    def __call__(self, holder: Any, left_s: float) -> None:
-        """Show the seconds left; a pipe is told once."""
-        text = f"Waiting for the lease of process {holder.pid} on {holder.host}: {left_s:.0f} s"
-        if self._live:
-            print(f"\r\x1b[2K{text[:_NARROW]}", end="", file=sys.stderr, flush=True)
-        elif not self._said:
-            say(text)
-        self._said = True
-
-    def close(self) -> None:
-        """Clear the line."""
-        if self._live and self._said:
-            print("\r\x1b[2K", end="", file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ import click
 
 from harness.cli.advance import advance
 from harness.cli.options import TEXT, Common, Out, bounds, common, out
-from harness.cli.output import Countdown
+from harness.cli.stderr import Countdown
 from harness.errors import BadInput
 from harness.store.sessions import Sessions, check_given
 

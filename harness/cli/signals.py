@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from harness.cli.output import say
+from harness.cli.stderr import say
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -29,7 +29,7 @@ class Interrupts:
 
     @contextmanager
     def cancelling(self, notice: str = "") -> Iterator[None]:
-        """Let a signal cancel the current task in this block, saying `notice`; outside it is only remembered."""
+        """Let a signal cancel the current task in this block, and say so; outside it is only remembered."""
         self._loop, self._task, self._notice = asyncio.get_running_loop(), asyncio.current_task(), notice
         if self.received:
             self._cancel()

@@ -120,12 +120,15 @@ def _preface(draft: Draft) -> str:
 
 
 def _short_answer(draft: Draft) -> list[Finding]:
-    """Take the best finding of each part that is not taken yet; of a question in one part, the best two."""
-    if len(draft.sections) == 1:
-        return list(draft.sections[0].findings[:2])
+    """Take the best finding of each part; when that is only one, the next best as well."""
     best: list[Finding] = []
-    for section in draft.sections:
-        best += [finding for finding in section.findings if not _is_said(finding, best)][:1]
+    firsts = [finding for section in draft.sections for finding in section.findings[:1]]
+    others = [finding for section in draft.sections for finding in section.findings[1:]]
+    for finding in firsts:
+        if not _is_said(finding, best):
+            best.append(finding)
+    if len(best) == 1:
+        best += [finding for finding in others if not _is_said(finding, best)][:1]
     return best
 
 

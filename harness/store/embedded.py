@@ -77,9 +77,13 @@ class EmbeddedServer:
         return cls(place, user, _dsn(running))
 
     def ensure_running(self) -> None:
-        """Start the server again if it has died; its DSN stays the same, and what was committed is there."""
+        """Start the server again if it has died; its DSN stays the same, and what was committed is there.
+
+        After `release` it does nothing, also when both were called at once from two threads.
+        """
         with _explained(self._place.folder), _gate(self._place):
-            self._place.ensure()
+            if self._user.held:
+                self._place.ensure()
 
     def release(self) -> None:
         """Give the share back; the last one to do so stops the server. Calling it again does nothing."""

@@ -17,8 +17,8 @@ from tests.kit.journals import BEGAN, Book, Case, Fate, Simulator, created, run_
 
 def simulated(tasks: int) -> SessionState:
     """A session in which a lead has given out many tasks and all have ended."""
-    done: Fate = "done"
-    return Simulator(Case(rounds=((done,) * tasks,)), Random(1)).finish().state
+    fates: list[Fate] = ["done"] * tasks
+    return Simulator(Case(rounds=(tuple(fates),)), Random(1)).finish().state
 
 
 def drawn(state: SessionState, width: int, room: int | None = None) -> list[str]:

@@ -13,9 +13,12 @@ ROUNDS = (("tides", "winds", "stars"), ("ropes", "sails", "charts"))
 REPORT = "# Navigation\n\nWhat six researchers found: " + ", ".join(ROUNDS[0] + ROUNDS[1]) + "."
 
 
-def expedition(request: Request, holds: str = "") -> Reply:
-    """Play lead and researchers. A file `<stage>.hold` in the folder `holds` makes that stage wait for `<stage>.go`."""
-    stage, reply = _stage(request)
+def expedition(request: Request, holds: str = "", size: int = 3) -> Reply:
+    """Play lead and researchers, `size` tasks a round.
+
+    A file `<stage>.hold` in the folder `holds` makes that stage wait for `<stage>.go`.
+    """
+    stage, reply = _stage(request, size)
     folder = Path(holds)
     if holds and (folder / f"{stage}.hold").exists():
         after = int((folder / f"{stage}.hold").read_text() or 0)
@@ -23,11 +26,16 @@ def expedition(request: Request, holds: str = "") -> Reply:
     return reply
 
 
-def _stage(request: Request) -> tuple[str, Reply]:
+def stage_of(request: Request) -> str:
+    """Name the step of the session that a request asks for; asked for once in an undisturbed run."""
+    return _stage(request, 3)[0]
+
+
+def _stage(request: Request, size: int) -> tuple[str, Reply]:
     if request.offers(DELEGATE):
         done = len([result for result in request.tool_results(DELEGATE) if not result.is_error])
         if done < len(ROUNDS):
-            tasks = [{"to": "researcher", "input": {"objective": topic}} for topic in ROUNDS[done]]
+            tasks = [{"to": "researcher", "input": {"objective": topic}} for topic in ROUNDS[done][:size]]
             blocks = [text(f"Round {done + 1}."), tool_use(DELEGATE, {"tasks": tasks})]
             return f"lead-{done}", Reply(blocks, usage=Tokens(1000, 50))
         return "report", Reply([text(REPORT)], usage=Tokens(2000, 80))

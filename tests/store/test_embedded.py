@@ -68,6 +68,14 @@ async def test_the_last_user_stops_the_server(home: Path) -> None:
     assert not psutil.pid_exists(pid)
 
 
+def test_a_released_share_starts_nothing(home: Path) -> None:
+    """A watcher that comes too late does not bring back a server that nobody uses."""
+    server = EmbeddedServer.acquire(home)
+    server.release()
+    server.ensure_running()
+    assert not status(home).running
+
+
 async def test_what_was_committed_is_there_after_a_restart(home: Path) -> None:
     """Stopping and starting the server keeps the data, the DSN and the account."""
     with EmbeddedServer.acquire(home) as server:
