@@ -59,7 +59,9 @@ ResumePoint = StartFresh | Settled | Sleep | Refire | Prompt
 
 
 @dataclass(frozen=True)
-class _Call:
+class ToolUse:
+    """A tool call found in a transcript, and the entry that carries it."""
+
     tool_use_id: str
     name: str
     input: dict[str, Any]
@@ -123,7 +125,7 @@ def view(transcript: Iterable[Entry]) -> list[Entry]:
 def has_call_and_marker(transcript: Sequence[Entry], tool_use_id: str) -> bool:
     """Whether a stored transcript proves that this call was made and deferred."""
     entries = whole(transcript)
-    made = any(call.tool_use_id == tool_use_id for call in _calls(entries))
+    made = any(call.tool_use_id == tool_use_id for call in tool_calls(entries))
     return made and _marked(entries, tool_use_id)
 
 
@@ -137,9 +139,10 @@ def _blocks(entry: Entry) -> list[dict[str, Any]]:
     return content if isinstance(content, list) else []
 
 
-def _calls(entries: Iterable[Entry]) -> list[_Call]:
+def tool_calls(entries: Iterable[Entry]) -> list[ToolUse]:
+    """Every tool call in these entries, in order."""
     return [
-        _Call(block["id"], block["name"], block.get("input") or {}, entry)
+        ToolUse(block["id"], block["name"], block.get("input") or {}, entry)
         for entry in entries
         if entry.get("type") == "assistant"
         for block in _blocks(entry)
@@ -147,7 +150,7 @@ def _calls(entries: Iterable[Entry]) -> list[_Call]:
     ]
 
 
-def _results(entries: Iterable[Entry]) -> dict[str, bool]:
+def tool_results(entries: Iterable[Entry]) -> dict[str, bool]:
     """The calls that have a result, and whether it is one that can be used."""
     return {
         block["tool_use_id"]: not block.get("is_error")
@@ -171,14 +174,14 @@ def _since_prompt(entries: Sequence[Entry]) -> Sequence[Entry]:
     return entries[last + 1 :]
 
 
-def _open_calls(entries: Sequence[Entry]) -> list[_Call]:
+def _open_calls(entries: Sequence[Entry]) -> list[ToolUse]:
     """The last message's calls without a result. A later prompt closes them: the CLI answers for them."""
     recent = _since_prompt(entries)
-    answered = _results(recent)
+    answered = tool_results(recent)
     last_message = next((_message_id(e) for e in reversed(recent) if e.get("type") == "assistant"), None)
     return [
         call
-        for call in _calls(recent)
+        for call in tool_calls(recent)
         if call.tool_use_id not in answered and _message_id(call.entry) == last_message
     ]
 
@@ -190,7 +193,7 @@ def _message_id(entry: Entry) -> object:
 def _settled(entries: Sequence[Entry], typed: bool) -> Settled | None:
     """The outcome that the last message gave, if it gave one."""
     recent = _since_prompt(entries)
-    calls, results = _calls(recent), _results(recent)
+    calls, results = tool_calls(recent), tool_results(recent)
     for call in calls:
         is_newest = _message_id(call.entry) == _message_id(calls[-1].entry)
         # Without a result yet it counts too: run again, the call would no longer end the CLI's turn.
@@ -210,7 +213,7 @@ def _settled(entries: Sequence[Entry], typed: bool) -> Settled | None:
     return Settled(texts[-1]) if texts else None
 
 
-def _delegation_in(run: RunState, open_calls: Sequence[_Call]) -> str | None:
+def _delegation_in(run: RunState, open_calls: Sequence[ToolUse]) -> str | None:
     for call in open_calls:
         delegation = run.delegations.get(call.tool_use_id)
         if call.name == DELEGATE and delegation is not None and not delegation.voided:
@@ -218,10 +221,10 @@ def _delegation_in(run: RunState, open_calls: Sequence[_Call]) -> str | None:
     return None
 
 
-def _safest(run: RunState, open_calls: Sequence[_Call]) -> str:
+def _safest(run: RunState, open_calls: Sequence[ToolUse]) -> str:
     """Prefer a call that may run again; a hook decides about the others."""
 
-    def rank(call: _Call) -> int:
+    def rank(call: ToolUse) -> int:
         known = run.tools.get(call.tool_use_id)
         return 0 if known is None or known.replay != "unsafe" else 1
 
@@ -253,7 +256,7 @@ def _common(like: Entry, parent: Entry, key: str) -> dict[str, Any]:
     )
 
 
-def _marker(call: _Call, parent: Entry) -> dict[str, Any]:
+def _marker(call: ToolUse, parent: Entry) -> dict[str, Any]:
     return {
         **_common(call.entry, parent, f"marker {call.tool_use_id}"),
         "type": "attachment",
@@ -269,7 +272,7 @@ def _marker(call: _Call, parent: Entry) -> dict[str, Any]:
     }
 
 
-def _cut_off(run: RunState, call: _Call) -> dict[str, Any]:
+def _cut_off(run: RunState, call: ToolUse) -> dict[str, Any]:
     """An error result for a call that was cut off and is not the one to continue at."""
     known = run.tools.get(call.tool_use_id)
     if any(call.tool_use_id in delegation.joined for delegation in run.delegations.values()):

@@ -13,6 +13,7 @@ from harness.bundles.bundle import Bundle
 from harness.context import SessionContext, UpstreamKind
 from harness.corpus.corpus import Corpus, Source
 from harness.engine import Engine
+from harness.errors import LeaseLost
 from harness.gateway.app import Gateway
 from harness.gateway.offline import OfflineUpstream
 from harness.gateway.upstream import LiveUpstream
@@ -58,6 +59,7 @@ class Session:
         self._max_concurrent = max_concurrent
         self._event = event
         self._result: Result | None = None
+        self._lost: str | None = None
 
     @property
     def state(self) -> SessionState:
@@ -73,11 +75,7 @@ class Session:
         return self._result
 
     async def __aiter__(self) -> AsyncIterator[Progress]:
-        """Advance the session.
-
-        Raises:
-            LeaseLost: another process has taken it over.
-        """
+        """Advance the session. Should the lease be lost, the result says so; nothing further was written."""
         yield SessionStarted(event=self._event, session_id=self.id)
         if self._lease is not None:
             lines: asyncio.Queue[Progress | None] = asyncio.Queue()
@@ -97,8 +95,14 @@ class Session:
                 await asyncio.wait({work})
                 await asyncio.shield(self._lease.release())
             if not work.cancelled():
-                work.result()
+                try:
+                    work.result()
+                except LeaseLost as problem:
+                    self._lost = str(problem)
         self._result = result(self.state)
+        if self._lost is not None:
+            stopped = {"status": "suspended", "problem": self._lost}
+            self._result = self._result.model_copy(update=stopped)
         yield self._result
 
     async def _advance(self, lease: Lease) -> None:

@@ -6,7 +6,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -109,6 +109,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert heading in _anchors(file), f"{page.name} links to {target}#{heading}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_named_is_there(page: Path) -> None:
+    """A page that speaks of a file of the checkout does not outlive it."""
+    named = re.findall(r"`((?:harness|tests|examples|benchmarks|\.ci)/[\w/.]*)`", page.read_text("utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_every_built_in_hook_and_bundle_is_described() -> None:
     """A new one is not forgotten, and one that is gone is not praised."""
     for kind, page in (("hooks", "docs/hooks.md"), ("subagents", "docs/bundles.md")):
@@ -120,7 +127,8 @@ def test_every_built_in_hook_and_bundle_is_described() -> None:
 
 def test_every_event_named_is_one() -> None:
     """The page on resuming speaks of events that exist."""
-    kinds = {member.model_fields["kind"].default for member in AnyPayload.__args__[0].__args__}
+    (union, *_) = get_args(AnyPayload)
+    kinds = {member.model_fields["kind"].default for member in get_args(union)}
     named = set(re.findall(r"`((?:session|agent_run|model|tool|delegation)\.\w+)`", _text("docs/resume.md")))
     assert named
     assert named <= kinds

@@ -51,12 +51,13 @@ async def _advance(
         check(harness)
         # Outside of what a signal cancels: a server that has been started must be given back.
         await harness.database()
-        with interrupts.cancelling("Stopping at the last checkpoint ..."):
+        with interrupts.cancelling():
             try:
                 session = await begin(harness)
             except asyncio.CancelledError:
                 say("Interrupted before the session went on; nothing was changed.")
                 return INTERRUPTED
+            interrupts.notice = "Stopping at the last checkpoint ..."
             began = time.monotonic()
             if not common.as_json:
                 say(heading(session.state, common))

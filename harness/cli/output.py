@@ -40,15 +40,19 @@ def answer_report(report: str) -> None:
         answer(text)
 
 
+def columns() -> int:
+    """Give how many columns there are on stdout: the terminal's, or enough that a pipe loses nothing."""
+    return Console().width if sys.stdout.isatty() else WIDE
+
+
 def draw(renderable: RenderableType, widest: int | None = None) -> None:
-    """Draw to stdout: as wide as the terminal, or wide enough that a pipe loses nothing."""
+    """Draw to stdout; lines in a pipe have no blanks at their end."""
     _lenient_stdout(None)
-    console = Console(markup=False, emoji=False, highlight=False)
+    width = columns()
+    console = Console(markup=False, emoji=False, highlight=False, width=min(width, widest or width))
     if sys.stdout.isatty():
-        console.width = min(console.width, widest or console.width)
         console.print(renderable)
         return
-    console.width = WIDE
     with console.capture() as drawn:
         console.print(renderable)
     for line in drawn.get().splitlines():

@@ -9,7 +9,7 @@ import click
 
 from harness.cli import words
 from harness.cli.options import Common, common
-from harness.cli.output import answer, answer_json, answer_report, draw, label, subject
+from harness.cli.output import answer, answer_json, answer_report, columns, draw, label, subject
 from harness.cli.sessions import standing
 from harness.cli.signals import run_whole
 from harness.cli.summary import citations
@@ -128,7 +128,7 @@ def _tell(row: SessionRow, state: SessionState, checkpoints: list[Checkpoint]) -
     for question in state.questions:
         answer(f"Question: {words.one_line(question)}")
     answer("")
-    draw(table(state, now()))
+    draw(table(state, now(), width=columns()))
     for run in state.runs.values():
         if run.outcome is not None and run.outcome.problem:
             answer(f"{label(run)}: {run.outcome.problem}")

@@ -19,18 +19,18 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Whether a person or the system has asked to stop, and what is stopped by it."""
+    """Whether a person or the system has asked to stop, what is stopped by it, and what is said to that."""
 
     def __init__(self) -> None:
         self.received = False
+        self.notice = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._notice = ""
 
     @contextmanager
-    def cancelling(self, notice: str = "") -> Iterator[None]:
-        """Let a signal cancel the current task in this block, and say so; outside it is only remembered."""
-        self._loop, self._task, self._notice = asyncio.get_running_loop(), asyncio.current_task(), notice
+    def cancelling(self) -> Iterator[None]:
+        """Let a signal cancel the current task while in this block; outside it is only remembered."""
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         if self.received:
             self._cancel()
         try:
@@ -49,8 +49,8 @@ class Interrupts:
 
     def _cancel(self) -> None:
         if self._task is not None:
-            if self._notice:
-                say(self._notice)
+            if self.notice:
+                say(self.notice)
             self._task.cancel()
 
 

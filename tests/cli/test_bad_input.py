@@ -6,7 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +28,10 @@ from tests.cli.bad_rows import (
     Where,
 )
 from tests.cli.hand_made import keep, worked
+from tests.cli.processes import NO_MODEL
 from tests.kit.processes import clean_env
 
 AT_ONCE = 2
-
-NO_MODEL = "http://127.0.0.1:9"
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,21 @@ async def _sessions(dsn: str) -> None:
 @pytest.fixture(scope="module")
 def told(
     request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[Told]]]:
-    """The rows of the selected tests, run a few at a time as processes of their own."""
-    selected = [row for item in request.session.items if (row := _row_of(item))]
+) -> Iterator[Callable[[Row], Told]]:
+    """Runs a row as a process of its own, a few ahead of the test that asks for it.
+
+    Where several test processes share the rows nothing is run ahead: which rows come next is not known.
+    """
+    shared = hasattr(request.config, "workerinput")
+    ahead = [] if shared else [row for item in request.session.items if (row := _row_of(item))]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {
-            row.name: pool.submit(_run, row, databases, tmp_path_factory.mktemp("bad")) for row in selected
-        }
+
+        def submit(row: Row) -> Future[Told]:
+            return pool.submit(_run, row, databases, tmp_path_factory.mktemp("bad"))
+
+        running = {row.name: submit(row) for row in ahead}
+        yield lambda row: (running.get(row.name) or submit(row)).result()
+        pool.shutdown(cancel_futures=True)
 
 
 def _row_of(item: pytest.Item) -> Row | None:
@@ -123,9 +130,9 @@ def _run(row: Row, databases: Databases, home: Path) -> Told:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_bad_input_is_refused_in_one_sentence(row: Row, told: dict[str, Future[Told]]) -> None:
+def test_bad_input_is_refused_in_one_sentence(row: Row, told: Callable[[Row], Told]) -> None:
     """The sentence names what is wrong and the remedy; stdout is empty, and nothing was created."""
-    found = told[row.name].result()
+    found = told(row)
     assert "Traceback" not in found.err
     assert found.code == 2, found.err
     assert found.out == ""

@@ -1,13 +1,10 @@
-"""The commands around a session: help, lists, views, and a project's files."""
+"""Every command explains itself, and those around a session tell people and programs the same."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -17,12 +14,8 @@ from harness.__main__ import COMMANDS, cli
 from harness.store.database import Database
 from harness.store.lease import Lease, acquire
 from tests.cli.hand_made import REPORT, halfway, keep, worked
+from tests.cli.processes import ROOT, document, run_process
 from tests.kit.journals import tool_requested
-from tests.kit.processes import clean_env
-
-ROOT = Path(__file__).resolve().parents[2]
-
-NO_MODEL = "http://127.0.0.1:9"
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
@@ -45,33 +38,6 @@ def call(*args: str, dsn: str | None = None) -> Result:
     """Run a command in this process, without anything of this process's environment that it reads."""
     env: dict[str, str | None] = dict.fromkeys(("HARNESS_HOME", "HARNESS_TENANT", "ANTHROPIC_BASE_URL"))
     return CliRunner().invoke(cli, args, env={**env, "HARNESS_DSN": dsn}, standalone_mode=False)
-
-
-async def told(*args: str, dsn: str) -> dict[str, Any]:
-    """Give the one JSON document that a command prints."""
-    result = await asyncio.to_thread(run_process, *args, "--json", dsn=dsn)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("\n") == 1
-    document: dict[str, Any] = json.loads(result.stdout)
-    return document
-
-
-def run_process(
-    *args: str, dsn: str | None = None, cwd: Path = ROOT, **extra: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a command as a process of its own."""
-    env = {"PATH": "/usr/bin:/bin", **extra}
-    env |= {"HARNESS_DSN": dsn} if dsn else {}
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *args],
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize(
@@ -121,16 +87,16 @@ async def test_sessions_are_listed_newest_first(dsn: str, database: Database) ->
     first = await keep(database, worked(), status="done")
     second = await keep(database, worked(), status="running", at_work=True)
     await keep(database, worked(), tenant="other", status="done")
-    listed = (await told("sessions", dsn=dsn))["sessions"]
+    listed = (await document("sessions", dsn=dsn))["sessions"]
     assert [row["session_id"] for row in listed] == [second, first]
     assert [row["at_work"] for row in listed] == [True, False]
     assert listed[1].keys() == {
         *("session_id", "tenant", "flow", "question", "status"),
         *("at_work", "events", "created_at", "updated_at"),
     }
-    assert [row["session_id"] for row in (await told("sessions", "--limit", "1", dsn=dsn))["sessions"]] == [
-        second
-    ]
+    assert [
+        row["session_id"] for row in (await document("sessions", "--limit", "1", dsn=dsn))["sessions"]
+    ] == [second]
 
 
 async def test_a_session_that_was_cut_off_is_told_from_one_at_work(dsn: str, database: Database) -> None:
@@ -146,7 +112,7 @@ async def test_show_gives_what_finished_gives_and_what_led_there(dsn: str, datab
     """The document has what session.finished tells, the tree of agent runs, and every checkpoint."""
     book = worked()
     session_id = await keep(database, book, status="done")
-    shown = await told("show", session_id[:8], dsn=dsn)
+    shown = await document("show", session_id[:8], dsn=dsn)
     assert shown["session_id"] == session_id
     assert shown["report"] == REPORT
     assert shown["usage"] == book.state.usage.model_dump()
@@ -187,7 +153,7 @@ async def test_a_payload_with_a_nul_can_be_shown(dsn: str, database: Database) -
     book = halfway()
     lead = next(iter(book.state.runs))
     book.add(tool_requested("toolu_odd", input={"query": "a \x00 b \ud800"}), lead)
-    shown = await told("show", await keep(database, book, status="suspended"), dsn=dsn)
+    shown = await document("show", await keep(database, book, status="suspended"), dsn=dsn)
     assert shown["checkpoints"][-1]["what"] == "mcp__corpus__search"
 
 
@@ -211,73 +177,8 @@ async def test_a_session_held_by_a_living_process_is_left_to_it(dsn: str, databa
 async def test_cancel_ends_a_session_that_nobody_advances(dsn: str, database: Database) -> None:
     """It is cancelled at once, and can be seen to be."""
     session_id = await keep(database, halfway(), status="suspended")
-    assert await told("cancel", session_id, dsn=dsn) == {"session_id": session_id, "status": "cancelled"}
-    assert (await told("show", session_id, dsn=dsn))["status"] == "cancelled"
-
-
-def test_the_plan_is_an_estimate_and_creates_nothing(home: Path) -> None:
-    """It names every agent with model, limits and cost, states what it assumes, and touches no store."""
-    (home / "notes.md").write_text("# Tides\n")
-    env = clean_env(home, NO_MODEL, HARNESS_HOME=str(home / "data"))
-    planned = run_process("run", "Why?", "--sources", "notes.md", "--plan", "--json", cwd=home, **env)
-    assert planned.returncode == 0, planned.stderr
-    plan = json.loads(planned.stdout)
-    assert [agent["agent"] for agent in plan["agents"]] == ["lead", "researcher", "fact_checker"]
-    assert plan["cost_usd"] == pytest.approx(sum(agent["cost_usd"] for agent in plan["agents"]))
-    assert plan["cost_usd"] > 0
-    assert plan["assumptions"]["first_prompt"] > 0
-    assert not (home / "data").exists()
-    text = run_process("run", "Why?", "--plan", "--offline", "--flow", "single", cwd=home, **env).stdout
-    assert "analyst" in text
-    assert "costs nothing" in text
-
-
-def test_a_project_grows_from_two_commands(home: Path) -> None:
-    """A new folder gets settings and a first agent, which is listed as its own and has no errors."""
-    env = {"HOME": str(home), "HARNESS_HOME": str(home / "data")}
-    assert run_process("init", "mine", cwd=home, **env).returncode == 0
-    project = home / "mine"
-    made = run_process("agents", "new", "tide_reader", cwd=project, **env)
-    assert made.returncode == 0, made.stderr
-    listed = json.loads(run_process("agents", "--json", cwd=project, **env).stdout)["agents"]
-    own = [agent for agent in listed if agent["origin"]]
-    assert [agent["name"] for agent in own] == ["tide_reader"]
-    assert {"lead", "researcher", "fact_checker", "analyst"} <= {agent["name"] for agent in listed}
-    lint = run_process("agents", "lint", "--json", cwd=project, **env)
-    assert lint.returncode == 0
-    assert [f for f in json.loads(lint.stdout)["findings"] if f["level"] == "error"] == []
-
-
-def test_lint_ends_with_one_when_an_agent_cannot_be_used(home: Path) -> None:
-    """An agent with more than ten tools is named, and a script notices."""
-    folder = home / "subagents" / "greedy"
-    folder.mkdir(parents=True)
-    tools = ", ".join(f"Tool{number}" for number in range(11))
-    (folder / "AGENT.md").write_text(
-        f"---\nname: greedy\nrole: eater\ndescription: Eats.\noutput: markdown\ntools: [{tools}]\n---\nEat.\n"
-    )
-    ended = run_process("agents", "lint", cwd=home, HOME=str(home))
-    assert ended.returncode == 1
-    assert "error: greedy: has 11 tools" in ended.stdout
-
-
-async def test_the_state_of_the_database_is_one_document(dsn: str, empty_dsn: str) -> None:
-    """Pending migrations are told, applied on demand, and gone afterwards."""
-    assert (await told("db", "status", dsn=dsn))["pending"] == []
-    assert len((await told("db", "status", dsn=empty_dsn))["pending"]) >= 2
-    assert len((await told("db", "migrate", dsn=empty_dsn))["applied"]) >= 2
-    assert (await told("db", "status", dsn=empty_dsn))["pending"] == []
-    assert await told("db", "migrate", dsn=empty_dsn) == {"applied": []}
-
-
-def test_a_home_without_a_database_can_be_asked_about(home: Path) -> None:
-    """Looking makes nothing."""
-    env = {"HOME": str(home), "HARNESS_HOME": str(home / "data")}
-    status = json.loads(run_process("db", "status", "--json", cwd=home, **env).stdout)
-    assert (status["kind"], status["running"], status["pending"]) == ("embedded", False, None)
-    stopped = run_process("db", "stop", "--json", cwd=home, **env)
-    assert (stopped.returncode, json.loads(stopped.stdout)) == (0, {"stopped": False})
-    assert not (home / "data").exists()
+    assert await document("cancel", session_id, dsn=dsn) == {"session_id": session_id, "status": "cancelled"}
+    assert (await document("show", session_id, dsn=dsn))["status"] == "cancelled"
 
 
 def test_a_fault_of_the_harness_is_told_from_bad_input() -> None:

@@ -14,10 +14,9 @@ import pytest
 from harness.cli.probe import probe
 from harness.hook_chain import HookChain
 from harness.settings import Settings
+from tests.cli.processes import NO_MODEL
 from tests.kit.processes import clean_env
 from tests.kit.sdk import isolate
-
-NO_MODEL = "http://127.0.0.1:9"
 
 
 async def examined(home: Path, dsn: str, **extra: str) -> tuple[int, dict[str, dict[str, Any]]]:

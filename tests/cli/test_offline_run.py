@@ -16,10 +16,9 @@ import pytest
 
 from harness.progress import AgentRunChanged, AgentRunSummary, Result
 from harness.records import Usage
+from tests.cli.processes import NO_MODEL
 from tests.e2e.running import Desk
 from tests.kit.processes import clean_env, kill_tree, until_sync
-
-NO_MODEL = "http://127.0.0.1:9"
 
 QUESTION = "When do tides turn? Which stars are fixed?"
 

@@ -51,6 +51,7 @@ SAMPLES: list[ev.AnyPayload] = [
         cost_usd=0.1, first_token_s=None,
     ),
     ev.ModelFailed(call_id="c", auxiliary=False, status=529, problem=HARD, usage=USAGE),
+    ev.ModelReplayed(call_id="c", auxiliary=False),
     ev.ToolRequested(tool_use_id="t", tool="x", input={HARD: [HARD]}, call_id=None, replay="unsafe"),
     ev.ToolFinished(tool_use_id="t", tool="x", error=HARD, result_hash="h", result_chars=2, sources=("S1",)),
     ev.ToolDenied(tool_use_id="t", tool="x", hook="h", reason=HARD),

@@ -20,7 +20,9 @@ def holds(home: Path) -> Path:
 @pytest.fixture
 def api(home: Path, holds: Path) -> Iterator[ScriptedProcess]:
     """The played model, in a process that outlives the harness."""
-    with scripted_process("tests.e2e.scripts:expedition", home / "calls.jsonl", given={"holds": str(holds)}) as played:
+    with scripted_process(
+        "tests.e2e.scripts:expedition", home / "calls.jsonl", given={"holds": str(holds)}
+    ) as played:
         yield played
 
 

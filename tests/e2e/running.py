@@ -85,7 +85,9 @@ class Desk:
             )
         )
         command._readers = [
-            threading.Thread(target=_read, args=(command.process.stdout, command.lines, json.loads), daemon=True),
+            threading.Thread(
+                target=_read, args=(command.process.stdout, command.lines, json.loads), daemon=True
+            ),
             threading.Thread(target=_read, args=(command.process.stderr, command.errors, str), daemon=True),
         ]
         for reader in command._readers:
@@ -93,10 +95,10 @@ class Desk:
         self.started.append(command)
         return command
 
-    def run(self, *args: str, timeout_s: float = 90, **extra: str) -> tuple[int, dict[str, Any]]:
+    def run(self, *args: str, **extra: str) -> tuple[int, dict[str, Any]]:
         """Run `harness ARGS --json` to its end; give its exit code and its last line."""
         command = self.start(*args, **extra)
-        code = command.wait(timeout_s)
+        code = command.wait()
         assert command.lines, f"nothing was printed: {''.join(command.errors)}"
         return code, command.lines[-1]
 

@@ -1,6 +1,6 @@
 """Killed just before or just after any commit: nothing acknowledged is lost, nothing finished is paid twice.
 
-The harness stops itself at an armed crash point; then the harness, its CLIs or the embedded Postgres is killed.
+The harness stops itself at an armed crash point; then it, its CLIs or the embedded Postgres is killed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from typing import Literal, get_args
 import psutil
 import pytest
 
-from harness.events import AnyPayload
+from harness.audit import Gap, audit
+from harness.events import AnyPayload, Event
 from harness.records import SessionStatus
-from harness.state import SessionState
+from harness.state import SessionState, fold
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
 from harness.store.journal import load_state, read_events
+from harness.store.transcripts import read_transcript
 from tests.e2e.running import Command, Desk
 from tests.e2e.scripts import REPORT, stage_of
 from tests.kit.processes import clis, kill, tree, until_sync
@@ -45,7 +47,9 @@ def _kinds() -> list[str]:
 
 
 POINTS = [
-    f"{when} {what}" for what in (*(k for k in _kinds() if k not in RARE), "transcript") for when in ("before", "after")
+    f"{when} {what}"
+    for what in (*(k for k in _kinds() if k not in RARE), "transcript")
+    for when in ("before", "after")
 ]
 UNBORN = ("before session.created",)
 """Killed here there is no session yet, and nothing to resume."""
@@ -72,6 +76,7 @@ class Row:
     runs_repeated: int
     orphan_calls: int
     events_lost: int
+    gaps: tuple[str, ...]
 
 
 @pytest.fixture
@@ -97,14 +102,18 @@ def quick_cases() -> list[Case]:
     dice = random.Random(run_seed())
     points = [point for point in POINTS if point not in UNBORN]
     victims: tuple[Victim, ...] = get_args(Victim)
-    return [Case(dice.choice(points), dice.choice((1, 1, 2, 3)), victim) for victim in victims for _ in range(2)]
+    return [
+        Case(dice.choice(points), dice.choice((1, 1, 2, 3)), victim) for victim in victims for _ in range(2)
+    ]
 
 
 QUICK = quick_cases()
 
 
 @pytest.mark.parametrize("number", range(len(QUICK)))
-def test_killed_at_a_crash_point_the_session_ends_right(desk: Desk, api: ScriptedProcess, number: int) -> None:
+def test_killed_at_a_crash_point_the_session_ends_right(
+    desk: Desk, api: ScriptedProcess, number: int
+) -> None:
     """The same report, and only what was on the wire in the killed process may be asked for again."""
     print(f"{QUICK[number]}; repeat with HARNESS_TEST_SEED={run_seed()}")
     check(QUICK[number], perform(desk, api, QUICK[number]))
@@ -127,7 +136,7 @@ def test_killed_before_its_first_commit_there_is_no_session(desk: Desk, api: Scr
     assert command is not None
     command.kill()
     code, listed = desk.run("sessions")
-    assert (code, listed["sessions"] if "sessions" in listed else listed) == (0, [])
+    assert (code, listed["sessions"]) == (0, [])
     assert api.calls().messages() == []
 
 
@@ -135,7 +144,7 @@ def perform(desk: Desk, api: ScriptedProcess, case: Case) -> Row:
     """Run a session, kill at the case's point, let it end, and count."""
     command = _stop_at(desk, case)
     if command is None:
-        return Row(case, False, 0, 0, 0, 0, 0)
+        return Row(case, False, 0, 0, 0, 0, 0, ())
     orphans_from = None
     open_runs: set[str] = set()
     finished_runs: set[str] = set()
@@ -161,8 +170,8 @@ def perform(desk: Desk, api: ScriptedProcess, case: Case) -> Row:
         finished, session_id, orphan_calls = command.finished, command.finished["session_id"], 0
     assert (code, finished["status"], finished["report"]) == (0, DONE, REPORT), finished
     stages = Counter(stage_of(call.request) for call in api.calls().completed())
-    after = _state(desk, session_id)
-    journal = _events(desk, session_id)
+    journal, gaps = _record(desk, session_id)
+    after = fold(session_id, journal)
     return Row(
         case=case,
         reached=True,
@@ -172,7 +181,8 @@ def perform(desk: Desk, api: ScriptedProcess, case: Case) -> Row:
         if finished_runs
         else 0,
         orphan_calls=orphan_calls,
-        events_lost=max(0, head - len(journal)) + sum(e != n for n, e in enumerate(journal, start=1)),
+        events_lost=max(0, head - len(journal)) + sum(e.seq != n for n, e in enumerate(journal, start=1)),
+        gaps=tuple(gap.what for gap in gaps),
     )
 
 
@@ -183,6 +193,7 @@ def check(case: Case, row: Row) -> None:
     assert row.runs_repeated == 0, row
     assert row.orphan_calls == 0, row
     assert row.events_lost == 0, row
+    assert row.gaps == (), row
 
 
 def _stop_at(desk: Desk, case: Case) -> Command | None:
@@ -216,8 +227,7 @@ def _servers(home: Path) -> list[psutil.Process]:
 def _only_session(desk: Desk) -> str:
     code, listed = desk.run("sessions")
     assert code == 0
-    sessions = listed["sessions"] if isinstance(listed, dict) else listed
-    return str(sessions[0]["session_id"])
+    return str(listed["sessions"][0]["session_id"])
 
 
 def _state(desk: Desk, session_id: str) -> SessionState:
@@ -229,10 +239,15 @@ def _state(desk: Desk, session_id: str) -> SessionState:
         return asyncio.run(read(server.dsn))
 
 
-def _events(desk: Desk, session_id: str) -> list[int]:
-    async def read(dsn: str) -> list[int]:
+def _record(desk: Desk, session_id: str) -> tuple[list[Event], list[Gap]]:
+    """The journal, and what is missing between it and the transcripts."""
+
+    async def read(dsn: str) -> tuple[list[Event], list[Gap]]:
         async with await Database.open(dsn) as database:
-            return [event.seq for event in await read_events(database, session_id)]
+            journal = await read_events(database, session_id)
+            ids = {run.claude_session_id for run in fold(session_id, journal).runs.values()}
+            transcripts = {id_: await read_transcript(database, session_id, id_) for id_ in ids if id_}
+            return journal, audit(journal, transcripts)
 
     with EmbeddedServer.acquire(desk.home / "harness") as server:
         return asyncio.run(read(server.dsn))

@@ -53,7 +53,9 @@ def touched(home: Path) -> Path:
 
 @pytest.fixture
 def api(home: Path, touched: Path) -> Iterator[ScriptedProcess]:
-    with scripted_process("tests.e2e.test_guards:shell", home / "calls.jsonl", given={"command": f"touch {touched}"}) as a:
+    with scripted_process(
+        "tests.e2e.test_guards:shell", home / "calls.jsonl", given={"command": f"touch {touched}"}
+    ) as a:
         yield a
 
 
@@ -67,7 +69,9 @@ HOOK = Hook(name="{name}", order=1, on_failure="deny", before_tool=fail)
 """
 
 
-@pytest.mark.parametrize("body", ["raise RuntimeError('broken')", "await asyncio.sleep(3600)"], ids=["raises", "hangs"])
+@pytest.mark.parametrize(
+    "body", ["raise RuntimeError('broken')", "await asyncio.sleep(3600)"], ids=["raises", "hangs"]
+)
 @pytest.mark.parametrize("name", GUARDS)
 def test_a_guard_that_fails_stops_the_tool(desk: Desk, touched: Path, name: str, body: str) -> None:
     """Whatever guarding hook raises or hangs, the shell command does not run and the agent is told why."""
@@ -90,22 +94,26 @@ def test_a_watcher_that_fails_stops_nothing(desk: Desk, touched: Path) -> None:
 
 def test_a_hook_of_the_project_adds_to_the_built_in_ones(desk: Desk, touched: Path) -> None:
     """A new file in hooks/ is in force at once."""
-    deny = "from harness.hooks import Deny, Hook\n\nasync def no(call, run):\n    return Deny('Not on my watch.')\n\n"
-    project(desk, {"watch": deny + 'HOOK = Hook(name="watch", order=30, on_failure="deny", before_tool=no)\n'})
+    deny = "from harness.hooks import Deny, Hook\n\nasync def no(call, run):\n    return Deny('No.')\n\n"
+    project(
+        desk, {"watch": deny + 'HOOK = Hook(name="watch", order=30, on_failure="deny", before_tool=no)\n'}
+    )
     code, finished = desk.run("run", "Touch it.", "--flow", "single")
     assert code == 0
     assert not touched.exists()
-    assert "Not on my watch." in finished["report"]
+    assert "hook error: No." in finished["report"]
 
 
 class TestEnvironment:
     @pytest.fixture
     def api(self, home: Path) -> Iterator[ScriptedProcess]:
-        with scripted_process("tests.e2e.test_guards:shell", home / "calls.jsonl", given={"command": "env"}) as api:
+        with scripted_process(
+            "tests.e2e.test_guards:shell", home / "calls.jsonl", given={"command": "env"}
+        ) as api:
             yield api
 
     def test_an_agent_sees_no_secret(self, desk: Desk, api: ScriptedProcess, dsn: str) -> None:
-        """What an agent's shell prints holds no key, DSN or Langfuse variable; the upstream got the real key."""
+        """What an agent prints holds no key, DSN or Langfuse variable; the upstream got the real key."""
         project(desk, {})
         secrets = {
             "LANGFUSE_SECRET_KEY": "sk-lf-canary",

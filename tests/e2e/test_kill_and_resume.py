@@ -55,7 +55,7 @@ STAGES = {
 def test_a_killed_run_goes_on_where_it_was(
     desk: Desk, api: ScriptedProcess, holds: Path, stage: tuple[str, int], clis_too: bool
 ) -> None:
-    """The report is the same, no finished agent run is repeated, and only the call on the wire is paid twice."""
+    """The report is the same, no finished agent run is repeated, only the call on the wire is paid twice."""
     name, after = stage
     (holds / f"{name}.hold").write_text(str(after))
     command = desk.start("run", "How do they navigate?", "--sources", "notes.md")
@@ -81,7 +81,9 @@ def test_a_killed_run_goes_on_where_it_was(
 
 def _running(command: Command) -> dict[str, int]:
     status = {line["id"]: line for line in command.lines if line.get("event") == "agent_run"}
-    begun = [line for line in command.lines if line.get("event") == "agent_run" and line["status"] == "running"]
+    begun = [
+        line for line in command.lines if line.get("event") == "agent_run" and line["status"] == "running"
+    ]
     if len(begun) < 4:
         return {}
     return dict(Counter(line["agent"] for line in status.values() if line["status"] == "running"))

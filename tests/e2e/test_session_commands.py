@@ -58,14 +58,14 @@ def test_a_follow_up_goes_on_in_the_same_conversation(desk: Desk, api: ScriptedP
     assert [run["agent"] for run in answer["agent_runs"]].count("lead") == 2
 
 
-def test_a_spent_budget_stops_the_next_call_and_a_raised_one_goes_on(desk: Desk, api: ScriptedProcess) -> None:
+def test_a_spent_budget_stops_the_next_call_and_a_raised_one_goes_on(
+    desk: Desk, api: ScriptedProcess
+) -> None:
     """No call is sent once the budget is spent; the session needs help, and more money finishes it."""
     code, finished = desk.run("run", "How?", "--sources", "notes.md", "--budget-usd", "0.012")
     assert code == 3
     assert finished["status"] == "needs_help"
     calls = len(api.calls().messages())
-    code, refused = desk.run("sessions")
-    assert code == 0
     again = desk.start("resume", finished["session_id"])
     assert again.wait() == 2, "the same budget is still spent"
     assert len(api.calls().messages()) == calls

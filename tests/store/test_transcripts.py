@@ -16,6 +16,7 @@ from harness.store import transcripts
 from harness.store.database import Database
 from harness.store.transcripts import TranscriptStore, read_transcript
 from tests.kit.script import text, tool_use
+from tests.kit.seeds import run_seed
 from tests.kit.sessions import FaultyDatabase, first, held_row, lease_on, new_session, take_over
 from tests.kit.transcripts import Transcript
 
@@ -196,8 +197,7 @@ async def test_a_takeover_waits_for_entries_being_written(database: Database) ->
 
 async def test_takeovers_at_any_moment_leave_whole_batches(database: Database) -> None:
     """A batch is there as a whole if its append returned, and not at all if it raised."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    seed = run_seed()
     order = random.Random(seed)
     for _ in range(6):
         store = await fenced(database)

@@ -1,0 +1,76 @@
+"""Plans, projects, agents and the database: commands that start no session."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import NO_MODEL, document, run_process
+from tests.kit.processes import clean_env
+
+
+def test_the_plan_is_an_estimate_and_creates_nothing(home: Path) -> None:
+    """It names every agent with model, limits and cost, states what it assumes, and touches no store."""
+    (home / "notes.md").write_text("# Tides\n")
+    env = clean_env(home, NO_MODEL, HARNESS_HOME=str(home / "data"))
+    planned = run_process("run", "Why?", "--sources", "notes.md", "--plan", "--json", cwd=home, **env)
+    assert planned.returncode == 0, planned.stderr
+    plan = json.loads(planned.stdout)
+    assert [agent["agent"] for agent in plan["agents"]] == ["lead", "researcher", "fact_checker"]
+    assert plan["cost_usd"] == pytest.approx(sum(agent["cost_usd"] for agent in plan["agents"]))
+    assert plan["cost_usd"] > 0
+    assert plan["assumptions"]["first_prompt"] > 0
+    assert not (home / "data").exists()
+    text = run_process("run", "Why?", "--plan", "--offline", "--flow", "single", cwd=home, **env).stdout
+    assert "analyst" in text
+    assert "costs nothing" in text
+
+
+def test_a_project_grows_from_two_commands(home: Path) -> None:
+    """A new folder gets settings and a first agent, which is listed as its own and has no errors."""
+    env = {"HOME": str(home), "HARNESS_HOME": str(home / "data")}
+    assert run_process("init", "mine", cwd=home, **env).returncode == 0
+    project = home / "mine"
+    made = run_process("agents", "new", "tide_reader", cwd=project, **env)
+    assert made.returncode == 0, made.stderr
+    listed = json.loads(run_process("agents", "--json", cwd=project, **env).stdout)["agents"]
+    own = [agent for agent in listed if agent["origin"]]
+    assert [agent["name"] for agent in own] == ["tide_reader"]
+    assert {"lead", "researcher", "fact_checker", "analyst"} <= {agent["name"] for agent in listed}
+    lint = run_process("agents", "lint", "--json", cwd=project, **env)
+    assert lint.returncode == 0
+    assert [f for f in json.loads(lint.stdout)["findings"] if f["level"] == "error"] == []
+
+
+def test_lint_ends_with_one_when_an_agent_cannot_be_used(home: Path) -> None:
+    """An agent with more than ten tools is named, and a script notices."""
+    folder = home / "subagents" / "greedy"
+    folder.mkdir(parents=True)
+    tools = ", ".join(f"Tool{number}" for number in range(11))
+    (folder / "AGENT.md").write_text(
+        f"---\nname: greedy\nrole: eater\ndescription: Eats.\noutput: markdown\ntools: [{tools}]\n---\nEat.\n"
+    )
+    ended = run_process("agents", "lint", cwd=home, HOME=str(home))
+    assert ended.returncode == 1
+    assert "error: greedy: has 11 tools" in ended.stdout
+
+
+async def test_the_state_of_the_database_is_one_document(dsn: str, empty_dsn: str) -> None:
+    """Pending migrations are told, applied on demand, and gone afterwards."""
+    assert (await document("db", "status", dsn=dsn))["pending"] == []
+    assert len((await document("db", "status", dsn=empty_dsn))["pending"]) >= 2
+    assert len((await document("db", "migrate", dsn=empty_dsn))["applied"]) >= 2
+    assert (await document("db", "status", dsn=empty_dsn))["pending"] == []
+    assert await document("db", "migrate", dsn=empty_dsn) == {"applied": []}
+
+
+def test_a_home_without_a_database_can_be_asked_about(home: Path) -> None:
+    """Looking makes nothing."""
+    env = {"HOME": str(home), "HARNESS_HOME": str(home / "data")}
+    status = json.loads(run_process("db", "status", "--json", cwd=home, **env).stdout)
+    assert (status["kind"], status["running"], status["pending"]) == ("embedded", False, None)
+    stopped = run_process("db", "stop", "--json", cwd=home, **env)
+    assert (stopped.returncode, json.loads(stopped.stdout)) == (0, {"stopped": False})
+    assert not (home / "data").exists()

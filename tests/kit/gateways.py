@@ -1,0 +1,109 @@
+"""A gateway at work between a client of ours and the played model, on a journal in a real store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from harness.gateway.app import Gateway
+from harness.gateway.door import Door
+from harness.gateway.upstream import LiveUpstream
+from harness.records import Limits
+from harness.state import RunState
+from harness.store.database import Database
+from harness.store.journal import Journal, read_events
+from tests.kit.scripted_api import ScriptedApi
+from tests.kit.sessions import new_journal, run_at_work
+
+KEY = "sk-ant-the-real-key"
+PROMPT = "You are the agent of a test."
+SEARCH = "mcp__corpus__search"
+RESUME = "Go on where you were."
+MODEL = "claude-sonnet-4-5"
+
+
+def tool(name: str) -> dict[str, Any]:
+    """A tool as a request offers it."""
+    return {"name": name, "description": "x", "input_schema": {"type": "object"}}
+
+
+def step(*said: str, tools: Iterable[str] = (SEARCH,), **more: Any) -> dict[str, Any]:
+    """A request of the agent's own, after this history: user and assistant in turn."""
+    messages = [
+        {"role": "user" if n % 2 == 0 else "assistant", "content": [{"type": "text", "text": text}]}
+        for n, text in enumerate(said or ("Why?",))
+    ]
+    return {
+        "model": MODEL,
+        "max_tokens": 1000,
+        "system": [{"type": "text", "text": PROMPT}],
+        "messages": messages,
+        "tools": [tool(name) for name in tools],
+        "stream": True,
+        **more,
+    }
+
+
+@dataclass
+class Bench:
+    """One agent run behind a gateway. `api` plays the model, `http` is in the CLI's place."""
+
+    api: ScriptedApi
+    journal: Journal
+    run: RunState
+    gateway: Gateway
+    door: Door
+    token: str
+    http: httpx.AsyncClient
+
+    async def send(self, request: Any = None, *, token: str | None = None, **headers: str) -> httpx.Response:
+        """Send a request and read its answer; bytes are sent as they are."""
+        body = request if isinstance(request, bytes) else json.dumps(request or step()).encode()
+        return await self.http.post("/v1/messages", content=body, headers=self._headers(token, headers))
+
+    def stream(self, request: Any = None) -> Any:
+        """Send a request and read its answer as it comes."""
+        body = json.dumps(request or step()).encode()
+        return self.http.stream("POST", "/v1/messages", content=body, headers=self._headers(None, {}))
+
+    async def kinds(self) -> list[str]:
+        """The kinds of the committed events since the run began."""
+        events = await read_events(self.journal.database, self.journal.session_id, after=3)
+        return [event.payload.kind for event in events]
+
+    async def last(self) -> Any:
+        """The payload of the newest committed event."""
+        return (await read_events(self.journal.database, self.journal.session_id))[-1].payload
+
+    def _headers(self, token: str | None, more: dict[str, str]) -> dict[str, str]:
+        given = {"x-api-key": self.token if token is None else token, "content-type": "application/json"}
+        return given | {name.replace("_", "-"): value for name, value in more.items()}
+
+
+@asynccontextmanager
+async def bench_on(
+    database: Database,
+    api: ScriptedApi,
+    *,
+    limits: Limits | None = None,
+    budget: float | None = None,
+    tools: Iterable[str] = (SEARCH,),
+    base_url: str | None = None,
+) -> AsyncIterator[Bench]:
+    """Open a gateway for one agent run in front of `api`, or of `base_url`."""
+    journal = await new_journal(database)
+    run = await run_at_work(journal, limits, budget)
+    door = Door(
+        journal, run.id, frozenset(tools), PROMPT, lambda reason: f"This is the last turn: {reason}.", RESUME
+    )
+    async with (
+        Gateway(LiveUpstream(base_url or api.base_url, KEY)) as gateway,
+        # Another client than the gateway's own, and no proxy of this machine in between.
+        httpx.AsyncClient(base_url=gateway.base_url, trust_env=False, timeout=30) as http,
+    ):
+        yield Bench(api, journal, run, gateway, door, gateway.open_door(door), http)
