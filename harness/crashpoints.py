@@ -1,8 +1,8 @@
 """Named places just before and just after each commit, where tests stop the process to kill something.
 
 Nothing happens unless a test armed one of them by an environment variable: the process then leaves a note in
-a file and stops itself (SIGSTOP), so that whoever is to die dies exactly there. The names are made from what is
-committed, `before tool.requested` and `after tool.requested`, so no commit is without its two points.
+a file and stops itself (SIGSTOP), so that whoever is to die dies exactly there. The names are made from what
+is committed, `before tool.requested` and `after tool.requested`, so no commit is without its two points.
 """
 
 from __future__ import annotations

@@ -58,6 +58,9 @@ class Engine:
     async def _advance(self, watch: asyncio.Task[None]) -> None:
         session = self._session
         while True:
+            if session.lease.cancel_requested.is_set():
+                await self._cancel()
+                return
             decision = plan(session.flow, session.state)
             if decision.outcome is not None:
                 await self._finish(decision.outcome)
@@ -78,10 +81,7 @@ class Engine:
                 if task.done():
                     del self._active[run_id]
                     task.result()
-            if watch.done():
-                if session.lease.cancel_requested.is_set():
-                    await self._cancel()
-                    return
+            if watch.done() and not session.lease.cancel_requested.is_set():
                 raise LeaseLost(f"The lease on session {session.state.id} is gone; this process stops.")
 
     async def _create(self, spec: RunSpec) -> None:

@@ -162,6 +162,7 @@ class Harness:
         *,
         budget_usd: float | None = None,
         max_concurrent: int | None = None,
+        on_wait: OnWait | None = None,
     ) -> Session:
         """Go on in a finished session with a further question, with all that it has read."""
         asked = question_text(question)
@@ -171,7 +172,7 @@ class Harness:
                 f"Session {session_id} is {state.status}, not done; "
                 f"finish it first with: harness resume {session_id}"
             )
-        return await self._take_up(session_id, asked, budget_usd, max_concurrent, None)
+        return await self._take_up(session_id, asked, budget_usd, max_concurrent, on_wait)
 
     async def cancel(self, session_id: str) -> None:
         """Ask whoever advances a session to stop it for good; when nobody does, it is stopped here."""

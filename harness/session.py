@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -74,7 +74,7 @@ class Session:
         assert self._result is not None, "iteration ends with a result"
         return self._result
 
-    async def __aiter__(self) -> AsyncIterator[Progress]:
+    async def __aiter__(self) -> AsyncGenerator[Progress, None]:
         """Advance the session. Should the lease be lost, the result says so; nothing further was written."""
         yield SessionStarted(event=self._event, session_id=self.id)
         if self._lease is not None:

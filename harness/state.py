@@ -183,7 +183,8 @@ class SessionState:
                 self.limits = limits or self.limits
             case ev.SessionAsked(question=question):
                 self.questions.append(question)
-                self.status, self.finished, self.problem = "running", False, None
+                self.status, self.finished = "running", False
+                self.report, self.problem, self.citations = None, None, None
             case ev.SessionSuspended(reason=reason):
                 self.status, self.problem = "suspended", reason
             case ev.SessionFinished() as done:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from harness.bundles.lint import lint
 from harness.bundles.load import load_bundles
@@ -136,13 +138,17 @@ def test_every_event_named_is_one() -> None:
 
 def test_every_dependency_is_justified() -> None:
     """Whatever is installed has a line of its own, and no line is left of what is gone."""
-    project = tomllib.loads(_text("pyproject.toml"))["project"]
-    lists = [project["dependencies"], *project["optional-dependencies"].values()]
-    wanted = {re.split(r"[\[<>=;~! ]", entry)[0].lower() for entries in lists for entry in entries}
-    wanted |= {"hatchling"}
-    assert set(
-        re.findall(r"^\| `([\w-]+)`", _text("docs/dependencies.md").lower(), re.MULTILINE)
-    ) == wanted - {"subagent-harness"}
+    wanted = {requirement.name.lower() for requirement in _requirements()} | {"hatchling"}
+    justified = re.findall(r"^\| `([\w-]+)`", _text("docs/dependencies.md").lower(), re.MULTILINE)
+    assert sorted(justified) == sorted(wanted)
+
+
+def test_every_dependency_is_pinned_for_newcomers() -> None:
+    """A release of somebody else's tomorrow does not break the command lines of the README."""
+    lines = [line for line in _text("constraints.txt").splitlines() if not line.startswith("#")]
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    for requirement in _requirements():
+        assert pins[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
 def test_the_architecture_names_every_part() -> None:
@@ -152,6 +158,14 @@ def test_the_architecture_names_every_part() -> None:
     parts -= {"py.typed", "_builtin"}
     missing = {name for name in parts if f"`{name.removesuffix('.py')}" not in page}
     assert missing == set()
+
+
+def _requirements() -> list[Requirement]:
+    """Give what the project asks for, with all its extras."""
+    project = tomllib.loads(_text("pyproject.toml"))["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    found = [Requirement(entry) for entries in lists for entry in entries]
+    return [requirement for requirement in found if requirement.name != project["name"]]
 
 
 def _text(name: str) -> str:

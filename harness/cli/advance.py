@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from harness.cli.options import Common, Out
 from harness.cli.output import JsonLines, PlainLines, View, answer_report
@@ -15,7 +15,7 @@ from harness.cli.signals import Interrupts, run
 from harness.cli.stderr import say
 from harness.cli.summary import heading, summary
 from harness.errors import BadInput, HarnessError
-from harness.progress import AgentRunChanged, AgentRunSummary, Progress, Result, SessionStarted, result
+from harness.progress import AgentRunChanged, AgentRunSummary, Result, SessionStarted, result
 from harness.records import AgentRunStatus, SessionStatus
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ async def _follow(session: Session, view: View) -> Result:
     shown: dict[str, AgentRunStatus] = {}
     try:
         # Closed here, and not when it is collected, so that a session that is left early stops before we end.
-        async with aclosing(cast("AsyncGenerator[Progress, None]", aiter(session))) as lines:
+        async with aclosing(aiter(session)) as lines:
             async for line in lines:
                 match line:
                     case SessionStarted():

@@ -17,9 +17,12 @@ from harness.cli.signals import run_whole
 from harness.errors import BadInput, HarnessError
 from harness.records import Record
 from harness.settings import Settings
+from harness.state import fold
 from harness.store.database import place
+from harness.store.journal import read_events
 from harness.store.migrate import check
 from harness.store.open import open_store
+from harness.store.sessions import Sessions, check_given
 
 if TYPE_CHECKING:
     from harness.library import Harness
@@ -37,16 +40,21 @@ class Check(Record):
 
 
 @click.command("doctor")
+@click.option(
+    "--session", "session_id", metavar="ID", help="Check that this session's record is whole."
+)
 @common
-def doctor(common: Common) -> int:
+def doctor(common: Common, session_id: str | None) -> int:
     """Check the project, the Claude CLI, the key, the database, and that hooks really stop a tool.
 
     It calls no model. It ends with 1 when something is wrong.
     """
+    if session_id is not None:
+        check_given(session_id)
 
     async def work() -> int:
         found: list[Check] = []
-        async for each in _checks(common):
+        async for each in _checks(common) if session_id is None else _record(common, session_id):
             found.append(each)
             if not common.as_json:
                 answer(_line(each))
@@ -76,6 +84,30 @@ async def _checks(common: Common) -> AsyncIterator[Check]:
     yield _key(harness.settings)
     yield await _database(harness.settings)
     yield await _hooks(harness.settings)
+
+
+async def _record(common: Common, session_id: str) -> AsyncIterator[Check]:
+    """Hold a session's journal against its transcripts and name what is missing."""
+    from harness.audit import audit
+    from harness.store.transcripts import read_transcript
+
+    async with common.harness() as harness:
+        database = await harness.database()
+        found = await Sessions(database, harness.settings.tenant).find(session_id)
+        journal = await read_events(database, found)
+        state = fold(found, journal)
+        ids = {run.claude_session_id for run in state.runs.values() if run.claude_session_id}
+        gaps = audit(journal, {each: await read_transcript(database, found, each) for each in ids})
+    for gap in gaps:
+        name = f"{state.runs[gap.agent_run_id].agent} {gap.agent_run_id[:8]}"
+        yield Check(check="record", ok=False, detail=f"{name}: {gap.what}")
+    if not gaps:
+        usage = state.usage
+        detail = (
+            f"{words.number(len(journal), 'event')}, {words.number(usage.model_calls, 'model call')} and "
+            f"their transcripts agree; {usage.unattributed_calls} unattributed"
+        )
+        yield Check(check="record", ok=True, detail=detail)
 
 
 def _project(harness: Harness) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,11 +34,9 @@ def resume(common: Common, session_id: str | None, last: bool, out: Out | None, 
         raise click.UsageError("Give either the id of a session or --last")
 
     async def begin(harness: Harness) -> Session:
-        waiting = Countdown()
-        try:
-            return await harness.resume(await _found(harness, session_id), on_wait=waiting, **options)
-        finally:
-            waiting.close()
+        found = await _found(harness, session_id)
+        with closing(Countdown()) as waiting:
+            return await harness.resume(found, on_wait=waiting, **options)
 
     return advance(common, lambda _: session_id is None or check_given(session_id), begin, out)
 
@@ -60,7 +59,9 @@ def ask(common: Common, session_id: str, question: str, out: Out | None, **optio
             raise BadInput("The question is empty; say what you want to know.")
 
     async def begin(harness: Harness) -> Session:
-        return await harness.ask(await _found(harness, session_id), question, **options)
+        found = await _found(harness, session_id)
+        with closing(Countdown()) as waiting:
+            return await harness.ask(found, question, on_wait=waiting, **options)
 
     return advance(common, check, begin, out)
 

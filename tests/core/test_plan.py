@@ -194,6 +194,21 @@ def test_a_voided_delegation_starts_nothing() -> None:
     assert plan(RESEARCH, again.state).ready == (run.id,)
 
 
+def test_a_second_round_has_paths_and_ids_of_its_own() -> None:
+    """Tasks of a further delegation do not take the place of the first one's."""
+    book, run = asleep(task("researcher", {}))
+    (first,) = create_all(book)
+    ends(book, first)
+    book.add(started(run, entry="refire"), run.id)
+    book.add(ev.ToolFinished(tool_use_id="toolu_1", tool="delegate"), run.id)
+    asked = (task("researcher", {}, "toolu_2"),)
+    book.add(ev.DelegationRequested(tool_use_id="toolu_2", call_id="call", tasks=asked), run.id)
+    book.add(ev.AgentRunSuspended(tool_use_id="toolu_2", work_s=1), run.id)
+    (spec,) = plan(RESEARCH, book.state).create
+    assert (spec.path, book.state.runs[first].path) == ("q0/2.1", "q0/1.1")
+    assert spec.id != first
+
+
 def test_the_lead_is_woken_by_the_last_of_its_tasks() -> None:
     """While one task goes on only that task is ready; when all have ended, in whatever way, the lead is."""
     book, run = asleep(task("researcher", {}), task("checker", {}), task("researcher", {}))

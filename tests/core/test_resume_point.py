@@ -130,6 +130,8 @@ def test_an_accepted_typed_answer_is_the_outcome() -> None:
     transcript.attachment("structured_output", data={"n": 1}, toolUseID="out")
     transcript.result("out", "Structured output provided successfully")
     assert resume_point(run(), transcript.entries, typed=True) == Settled({"n": 1})
+    transcript.remark()
+    assert resume_point(run(), transcript.entries, typed=True) == Settled({"n": 1})
     transcript.says(text("That was it."))
     assert resume_point(run(), transcript.entries, typed=True) == Settled({"n": 1})
 

@@ -32,6 +32,8 @@ Fate = Literal["done", "needs_help", "failed"]
 
 SESSION = "5a7a9dc0-6a0e-4b59-9a39-3c2f2d1b6d10"
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+TOO_MANY = 5000
+"""Events that no session of the simulator comes near, unless it goes round in circles."""
 RESEARCH = Lead(agent="lead", members=("researcher", "checker"))
 CALL_USAGE = Usage(input_tokens=10, output_tokens=1, model_calls=1, attempts=1)
 
@@ -225,6 +227,7 @@ class Simulator:
     def finish(self, kill: float = 0.0) -> Book:
         """Go on to the session's end. Before each event the process is killed with the probability `kill`."""
         while self.step():
+            assert len(self.book.events) < TOO_MANY, "the session does not end"
             if self.random.random() < kill:
                 self.book = self.book.upto(len(self.book.events))
                 self._at_work.clear()

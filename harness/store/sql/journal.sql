@@ -48,22 +48,6 @@ select id, tenant, flow, question, status, head, token, holder, created_at, upda
        greatest(0, extract(epoch from lease_until - clock_timestamp()))::float8 as lease_left
   from session where id = %(id)s;
 
--- name: sessions
-select id, tenant, flow, question, status, head, created_at, updated_at,
-       lease_until > clock_timestamp() as leased
-  from session
- where head > 0 and (%(tenant)s::text is null or tenant = %(tenant)s)
- order by created_at desc
- limit %(limit)s;
-
--- name: sessions_like
-select id from session where id::text like %(prefix)s limit 2;
-
--- name: last_session
-select id from session
- where head > 0 and (%(tenant)s::text is null or tenant = %(tenant)s)
- order by created_at desc limit 1;
-
 -- name: request_cancel
 update session set cancel_requested = true, updated_at = clock_timestamp() where id = %(id)s;
 
