@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from benchmarks.places import output_of, running_store
 from benchmarks.played import LOOK
 from benchmarks.rows import Row, spread
-from harness.library import Harness
+from harness import Harness
 from harness.bundles.bundle import Bundle
 from harness.tools import Tool, ToolContext, Toolset
 from tests.kit.processes import clean_env
@@ -94,7 +94,9 @@ def _run(kind: Kind, home: Path, api: ScriptedProcess) -> Used:
     before = len(api.calls().completed())
     env = clean_env(home / kind, api.base_url, HARNESS_HOME=str(home), CLAUDE_CODE_MAX_RETRIES="1")
     env["CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS"] = "1"
-    used = Used(**json.loads(output_of("-m", "benchmarks.agent_run_cpu", kind, env=env, timeout_s=120)))
+    (home / "notes.md").write_text("# Notes\n\nThere is a place.\n")
+    command = ["-m", "benchmarks.agent_run_cpu", kind, str(home / "notes.md")]
+    used = Used(**json.loads(output_of(*command, env=env, timeout_s=120)))
     if (made := len(api.calls().completed()) - before) != CALLS:
         raise RuntimeError(f"The {kind} run made {made} model calls instead of {CALLS}.")
     return used
@@ -138,14 +140,14 @@ async def _look(context: ToolContext, given: Place) -> str:
 DESK = Toolset("desk", (Tool("look", "Look around at a place.", Place, _look, "read_only"),))
 
 
-async def _harness() -> Used:
+async def _harness(source: str) -> Used:
     bundle = Bundle.define(
         name="analyst", description="Looks around.", prompt=PROMPT, toolsets=[DESK], model=MODEL
     )
     async with Harness(bundles=[bundle]) as harness:
         await harness.database()
         before = Used.so_far()
-        session = await harness.start("What is there to see?", flow="single")
+        session = await harness.start("What is there to see?", flow="single", sources=[source])
         result = await session.result()
         if result.status != "done":
             raise RuntimeError(f"The agent run ended as {result.status}: {result.problem}")
@@ -153,4 +155,4 @@ async def _harness() -> Used:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(asyncio.run(_bare() if sys.argv[1] == "bare" else _harness()))))
+    print(json.dumps(asdict(asyncio.run(_bare() if sys.argv[1] == "bare" else _harness(sys.argv[2])))))

@@ -13,12 +13,15 @@ ROUNDS = (("tides", "winds", "stars"), ("ropes", "sails", "charts"))
 REPORT = "# Navigation\n\nWhat six researchers found: " + ", ".join(ROUNDS[0] + ROUNDS[1]) + "."
 
 
-def expedition(request: Request, holds: str = "", size: int = 3) -> Reply:
+def expedition(request: Request, holds: str = "", size: int = 3, slow: bool = False) -> Reply:
     """Play lead and researchers, `size` tasks a round.
 
     A file `<stage>.hold` in the folder `holds` makes that stage wait for `<stage>.go`.
     """
     stage, reply = _stage(request, size)
+    if slow:
+        # As a real model streams: a wait for the first token, and blocks that come one after another.
+        reply = replace(reply, first_token_s=0.8, between_blocks_s=0.8, between_deltas_s=0.05)
     folder = Path(holds)
     if holds and (folder / f"{stage}.hold").exists():
         after = int((folder / f"{stage}.hold").read_text() or 0)
