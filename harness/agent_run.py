@@ -30,17 +30,15 @@ from harness.resume import (
     Settled,
     Sleep,
     StartFresh,
-    has_call,
-    has_call_and_marker,
     resume_point,
 )
-from harness.resume import view as show
 from harness.settings import dropped_from_child
 from harness.store.journal import forget_responses
 from harness.store.lease import Holder
 from harness.store.transcripts import Entry, TranscriptStore, read_transcript
 from harness.survivors import end_survivor
 from harness.toolbelt import Toolbelt, toolbelt
+from harness.transcript import has_call, has_call_and_marker, view_for_cli
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +138,7 @@ class AgentRun:
             earlier = transcript or await read_transcript(
                 self._session.database, view.state.id, claude_session_id
             )
-            store.show_instead(claude_session_id, [dict(entry) for entry in show(earlier)])
+            store.show_instead(claude_session_id, [dict(entry) for entry in view_for_cli(earlier)])
         self._began = time.monotonic()
         try:
             ending = await self._converse(point, claude_session_id, folder, store)

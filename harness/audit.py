@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from harness import events as ev
 from harness.records import Record
-from harness.resume import STRUCTURED_OUTPUT, Entry, tool_calls, tool_results, whole
+from harness.resume import STRUCTURED_OUTPUT
+from harness.transcript import Entry, tool_calls, tool_results, whole
 
 
 class Gap(Record):

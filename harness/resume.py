@@ -1,19 +1,25 @@
-"""How an agent run goes on: one pure function of what the journal and the transcript say.
-
-The transcript is the SDK's: entries with `uuid`, `parentUuid`, `type` and, for user and assistant entries, a
-`message` of the Messages API. Several entries of one model message carry one content block each.
-"""
+"""How an agent run goes on: one pure function of what the journal and the transcript say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.records import derived_id
 from harness.state import RunState
-
-Entry = Mapping[str, Any]
+from harness.transcript import (
+    Entry,
+    ToolUse,
+    blocks,
+    marked,
+    message_id,
+    open_calls,
+    since_prompt,
+    tool_calls,
+    tool_results,
+    whole,
+)
 
 DELEGATE = "mcp__harness__delegate"
 STRUCTURED_OUTPUT = "StructuredOutput"
@@ -58,16 +64,6 @@ class Prompt:
 ResumePoint = StartFresh | Settled | Sleep | Refire | Prompt
 
 
-@dataclass(frozen=True)
-class ToolUse:
-    """A tool call found in a transcript, and the entry that carries it."""
-
-    tool_use_id: str
-    name: str
-    input: dict[str, Any]
-    entry: Entry
-
-
 def resume_point(run: RunState, transcript: Sequence[Entry], *, typed: bool = False) -> ResumePoint:
     """Decide how an agent run that has not ended goes on.
 
@@ -83,119 +79,28 @@ def resume_point(run: RunState, transcript: Sequence[Entry], *, typed: bool = Fa
     if settled is not None:
         # A reopened run ended once already: that ending is not its outcome, it is to go on from there.
         return Prompt() if run.reopened else settled
-    open_calls = _open_calls(own)
-    if not open_calls:
+    dangling = open_calls(own)
+    if not dangling:
         return Prompt()
     tail = next(entry for entry in reversed(entries) if entry.get("uuid"))
-    sleeping = _delegation_in(run, open_calls)
+    sleeping = _delegation_in(run, dangling)
     if sleeping is not None and not run.delegations[sleeping].suspended:
         return Sleep(sleeping)
-    target = sleeping or _safest(run, open_calls)
-    others = [call for call in open_calls if call.tool_use_id != target]
+    target = sleeping or _safest(run, dangling)
+    others = [call for call in dangling if call.tool_use_id != target]
     added = [_cut_off(run, call) for call in others]
-    call = next(call for call in open_calls if call.tool_use_id == target)
-    if added or not _marked(entries, target):
+    call = next(call for call in dangling if call.tool_use_id == target)
+    if added or not marked(entries, target):
         added.append(_marker(call, added[-1] if added else tail))
     return Refire(target, tuple(added))
 
 
-def whole(transcript: Iterable[Entry]) -> list[Entry]:
-    """Keep, in order, the entries that hang on an unbroken chain of parents; those without an id all stay."""
-    kept: set[str] = set()
-    entries: list[Entry] = []
-    for entry in transcript:
-        parent = entry.get("parentUuid")
-        if parent is not None and parent not in kept:
-            continue
-        entries.append(entry)
-        if entry.get("uuid"):
-            kept.add(entry["uuid"])
-    return entries
-
-
-def view(transcript: Iterable[Entry]) -> list[Entry]:
-    """The transcript as a CLI should load it: without holes, and without notes of where a process once ended.
-
-    A `last-prompt` entry names the leaf at a clean exit. After a later exit that wrote none it is stale, and
-    the CLI would go on from there: the newest call and its marker would be lost.
-    """
-    return [entry for entry in whole(transcript) if entry.get("type") != "last-prompt"]
-
-
-def has_call_and_marker(transcript: Sequence[Entry], tool_use_id: str) -> bool:
-    """Whether a stored transcript proves that this call was made and deferred."""
-    entries = whole(transcript)
-    made = any(call.tool_use_id == tool_use_id for call in tool_calls(entries))
-    return made and _marked(entries, tool_use_id)
-
-
-def has_call(transcript: Sequence[Entry], tool_use_id: str) -> bool:
-    """Whether a stored transcript holds this call, still without a result."""
-    return any(call.tool_use_id == tool_use_id for call in _open_calls(whole(transcript)))
-
-
-def _blocks(entry: Entry) -> list[dict[str, Any]]:
-    content = (entry.get("message") or {}).get("content")
-    return content if isinstance(content, list) else []
-
-
-def tool_calls(entries: Iterable[Entry]) -> list[ToolUse]:
-    """Every tool call in these entries, in order."""
-    return [
-        ToolUse(block["id"], block["name"], block.get("input") or {}, entry)
-        for entry in entries
-        if entry.get("type") == "assistant"
-        for block in _blocks(entry)
-        if block.get("type") == "tool_use"
-    ]
-
-
-def tool_results(entries: Iterable[Entry]) -> dict[str, bool]:
-    """The calls that have a result, and whether it is one that can be used."""
-    return {
-        block["tool_use_id"]: not block.get("is_error")
-        for entry in entries
-        if entry.get("type") == "user"
-        for block in _blocks(entry)
-        if block.get("type") == "tool_result"
-    }
-
-
-def _is_prompt(entry: Entry) -> bool:
-    """Whether an entry is the user's own word: neither results nor a remark of the CLI's."""
-    if entry.get("type") != "user" or entry.get("isMeta"):
-        return False
-    blocks = _blocks(entry)
-    return not blocks or any(block.get("type") != "tool_result" for block in blocks)
-
-
-def _since_prompt(entries: Sequence[Entry]) -> Sequence[Entry]:
-    last = max((n for n, entry in enumerate(entries) if _is_prompt(entry)), default=-1)
-    return entries[last + 1 :]
-
-
-def _open_calls(entries: Sequence[Entry]) -> list[ToolUse]:
-    """The last message's calls without a result. A later prompt closes them: the CLI answers for them."""
-    recent = _since_prompt(entries)
-    answered = tool_results(recent)
-    last_message = next((_message_id(e) for e in reversed(recent) if e.get("type") == "assistant"), None)
-    return [
-        call
-        for call in tool_calls(recent)
-        if call.tool_use_id not in answered and _message_id(call.entry) == last_message
-    ]
-
-
-def _message_id(entry: Entry) -> object:
-    return entry["message"].get("id")
-
-
 def _settled(entries: Sequence[Entry], typed: bool) -> Settled | None:
     """The outcome that the last message gave, if it gave one."""
-    recent = _since_prompt(entries)
+    recent = since_prompt(entries)
     calls, results = tool_calls(recent), tool_results(recent)
     for call in calls:
-        is_newest = _message_id(call.entry) == _message_id(calls[-1].entry)
+        is_newest = message_id(call.entry) == message_id(calls[-1].entry)
         # Without a result yet it counts too: run again, the call would no longer end the CLI's turn.
         if call.name == STRUCTURED_OUTPUT and is_newest and results.get(call.tool_use_id, True):
             return Settled(call.input)
@@ -205,41 +110,30 @@ def _settled(entries: Sequence[Entry], typed: bool) -> Settled | None:
     texts = [
         block["text"]
         for entry in recent
-        if entry.get("type") == "assistant" and _message_id(entry) == _message_id(last)
-        for block in _blocks(entry)
+        if entry.get("type") == "assistant" and message_id(entry) == message_id(last)
+        for block in blocks(entry)
         if block.get("type") == "text"
     ]
     # Of several texts the CLI reports the last one as its result, and so does a resume.
     return Settled(texts[-1]) if texts else None
 
 
-def _delegation_in(run: RunState, open_calls: Sequence[ToolUse]) -> str | None:
-    for call in open_calls:
+def _delegation_in(run: RunState, dangling: Sequence[ToolUse]) -> str | None:
+    for call in dangling:
         delegation = run.delegations.get(call.tool_use_id)
         if call.name == DELEGATE and delegation is not None and not delegation.voided:
             return call.tool_use_id
     return None
 
 
-def _safest(run: RunState, open_calls: Sequence[ToolUse]) -> str:
+def _safest(run: RunState, dangling: Sequence[ToolUse]) -> str:
     """Prefer a call that may run again; a hook decides about the others."""
 
     def rank(call: ToolUse) -> int:
         known = run.tools.get(call.tool_use_id)
         return 0 if known is None or known.replay != "unsafe" else 1
 
-    return min(open_calls, key=rank).tool_use_id
-
-
-def _marked(entries: Sequence[Entry], tool_use_id: str) -> bool:
-    """Whether the newest deferral marker is for this call."""
-    markers = [
-        entry["attachment"].get("toolUseID")
-        for entry in entries
-        if entry.get("type") == "attachment"
-        and (entry.get("attachment") or {}).get("type") == "hook_deferred_tool"
-    ]
-    return markers[-1:] == [tool_use_id]
+    return min(dangling, key=rank).tool_use_id
 
 
 def _common(like: Entry, parent: Entry, key: str) -> dict[str, Any]:

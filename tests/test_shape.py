@@ -20,7 +20,7 @@ LONGEST = 360
 LAYERS: dict[str, tuple[str, ...]] = {
     "words": ("errors", "messages", "quotes", "records", "wire", "wording"),
     "content": ("citations", "content", "flow", "pricing", "prompts", "settings", "settings_reference"),
-    "journal": ("audit", "events", "limits", "plan", "progress", "resume", "state"),
+    "journal": ("audit", "events", "limits", "plan", "progress", "resume", "state", "transcript"),
     "store": ("crashpoints", "store"),
     "agents": ("bundles", "corpus", "delegation", "hook_chain", "hooks", "tools", "toolserver"),
     "model": ("attempt", "claude", "gateway", "offline"),

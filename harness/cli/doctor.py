@@ -40,9 +40,7 @@ class Check(Record):
 
 
 @click.command("doctor")
-@click.option(
-    "--session", "session_id", metavar="ID", help="Check that this session's record is whole."
-)
+@click.option("--session", "session_id", metavar="ID", help="Check that this session's record is whole.")
 @common
 def doctor(common: Common, session_id: str | None) -> int:
     """Check the project, the Claude CLI, the key, the database, and that hooks really stop a tool.

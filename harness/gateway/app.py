@@ -13,17 +13,11 @@ import json
 import logging
 import random
 import secrets
-import socket
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from aiohttp import web
 
 from harness.errors import GatewayError, LeaseLost
 from harness.gateway.door import Call, Door
@@ -41,46 +35,47 @@ MAX_ATTEMPTS = 5
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
+_LAST_EVENT = b"event: message_stop"
+
 
 class Gateway:
-    """A Starlette server on a random loopback port. Use it as an async context manager."""
+    """An HTTP server on a random loopback port. Use it as an async context manager."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self._doors: dict[str, Door] = {}
-        self._reading: dict[asyncio.Task[None], Door] = {}
-        self._app = Starlette(routes=[Route("/v1/messages", self._messages, methods=["POST"])])
+        self._reading: dict[asyncio.Task[web.StreamResponse], Door] = {}
+        # Size 0: how large a request may be is for the model's service to say.
+        application = web.Application(client_max_size=0)
+        application.router.add_post("/v1/messages", self._messages)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
 
     async def __aenter__(self) -> Gateway:
         """Start to listen."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.bind(("127.0.0.1", 0))
-        self._port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            self._app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
-        )
-        self._server = _QuietServer(config)
-        self._serving = asyncio.create_task(self._server.serve([listener]), name="gateway")
-        while not self._server.started:
-            if self._serving.done():
-                raise GatewayError(
-                    "The gateway could not listen on a loopback port; check the machine's limits."
-                )
-            await asyncio.sleep(0.005)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        except OSError as problem:
+            await self.__aexit__()
+            raise GatewayError(
+                f"The gateway could not listen on a loopback port ({problem}); check the machine's limits."
+            ) from problem
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Stop listening; answers that are still being read are given up."""
-        self._server.should_exit = True
-        for task in self._reading:
+        reading = list(self._reading)
+        for task in reading:
             task.cancel()
-        await asyncio.gather(self._serving, *self._reading, return_exceptions=True)
+        await asyncio.gather(*reading, return_exceptions=True)
+        await self._runner.cleanup()
         await self._upstream.close()
 
     @property
     def base_url(self) -> str:
         """The only base URL an agent's CLI knows."""
-        return f"http://127.0.0.1:{self._port}"
+        host, port = self._runner.addresses[0][:2]
+        return f"http://{host}:{port}"
 
     def open_door(self, door: Door) -> str:
         """Give a random token that is good for this agent run's calls."""
@@ -97,17 +92,19 @@ class Gateway:
         door = self._doors.get(token)
         await asyncio.gather(*(task for task, its in self._reading.items() if its is door))
 
-    async def _messages(self, request: Request) -> Response:
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
         door = self._doors.get(request.headers.get("x-api-key", ""))
         if door is None:
             return _error(
                 401, "authentication_error", "This token is not good for any agent run that is at work."
             )
-        body = await request.body()
+        body = await request.read()
         try:
             parsed = json.loads(body)
         except ValueError:
-            return _error(400, "invalid_request_error", "The request's body is not JSON.")
+            parsed = None
+        if not isinstance(parsed, dict):
+            return _error(400, "invalid_request_error", "The request's body is not a JSON object.")
         try:
             call = await door.admit(body, parsed)
         except LeaseLost as problem:
@@ -115,29 +112,12 @@ class Gateway:
         if isinstance(call, Refused):
             return _error(402, "billing_error", call.problem)
         if isinstance(call, KeptResponse):
-            return Response(call.body, media_type=call.content_type)
-        relay = _Relay(door, call)
-        headers = {name: value for name, value in request.headers.items()}
+            return web.Response(body=call.body, headers={"content-type": call.content_type})
         # A task of its own: when only the CLI dies, the answer that is being paid for is read to its end.
-        task = asyncio.create_task(relay.run(self._upstream, headers, request.url.query))
+        task = asyncio.create_task(_Relay(door, call, request).run(self._upstream))
         self._reading[task] = door
         task.add_done_callback(self._reading.pop)
-        answer = await relay.opened
-        if answer is None:
-            return _error(529, "overloaded_error", relay.problem)
-        return StreamingResponse(relay.chunks(), status_code=answer.status, headers=dict(answer.headers))
-
-
-class _QuietServer(uvicorn.Server):
-    """A server that leaves the process's signals to the application it is part of."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class _CutOff(Exception):
-    """The upstream's answer broke off: break ours off too, so that the CLI sees it as it was."""
+        return await asyncio.shield(task)
 
 
 @dataclass
@@ -146,92 +126,97 @@ class _Relay:
 
     door: Door
     call: Call
-    problem: str = ""
-    opened: asyncio.Future[Answer | None] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-    _parts: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
-    _whole: bool = False
+    request: web.Request
+    _begun: bool = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Give the answer's body as it arrives."""
-        while (part := await self._parts.get()) is not None:
-            yield part
-        if not self._whole:
-            raise _CutOff(self.problem)
-
-    async def run(self, upstream: Upstream, headers: dict[str, str], query: str) -> None:
+    async def run(self, upstream: Upstream) -> web.StreamResponse:
         """Send the request, again while that may help, and relay the answer."""
         try:
-            while not await self._attempt(upstream, headers, query):
-                pass
+            while True:
+                response = await self._attempt(upstream)
+                if response is not None:
+                    return response
         except (UpstreamLost, LeaseLost) as problem:
-            self.problem = str(problem)
-            await self._fail(None, self.problem, may_have_cost=isinstance(problem, UpstreamLost))
-        finally:
-            if not self.opened.done():
-                self.opened.set_result(None)
-            self._parts.put_nowait(None)
+            await self._fail(None, str(problem), may_have_cost=isinstance(problem, UpstreamLost))
+            if not self._begun:
+                return _error(529, "overloaded_error", str(problem))
+            return self._cut_off()
 
-    async def _attempt(self, upstream: Upstream, headers: dict[str, str], query: str) -> bool:
+    async def _attempt(self, upstream: Upstream) -> web.StreamResponse | None:
+        """Send the request once and relay the answer; None when it is worth another attempt."""
         self.call.attempts += 1
         last = self.call.attempts >= MAX_ATTEMPTS
+        headers, query = dict(self.request.headers), self.request.rel_url.raw_query_string
         try:
             async with upstream.send(self.call.body, self.call.request, headers, query) as answer:
-                if answer.status in RETRIED and not last:
-                    pause = _pause(self.call.attempts, answer.headers.get("retry-after"))
-                else:
-                    await self._relay(answer)
-                    return True
+                if answer.status not in RETRIED or last:
+                    return await self._relay(answer)
+                pause = _pause(self.call.attempts, answer.headers.get("retry-after"))
         except UpstreamLost:
-            if self.opened.done() or last:
+            if self._begun or last:
                 raise
             pause = _pause(self.call.attempts, None)
         await asyncio.sleep(pause)
-        return False
+        return None
 
-    async def _relay(self, answer: Answer) -> None:
-        if answer.status != 200:
-            body = b"".join([chunk async for chunk in answer.chunks])
-            await self._fail(answer.status, _message_in(body), may_have_cost=False)
-            self._whole = True
-            self.opened.set_result(answer)
-            self._parts.put_nowait(body)
-            return
-        if "text/event-stream" in answer.headers.get("content-type", ""):
-            await self._relay_stream(answer)
-        else:
-            body = b"".join([chunk async for chunk in answer.chunks])
-            kind = answer.headers.get("content-type", "application/json")
+    async def _relay(self, answer: Answer) -> web.StreamResponse:
+        kind = answer.headers.get("content-type", "application/json")
+        if answer.status == 200 and "text/event-stream" in kind:
+            return await self._relay_stream(answer, kind)
+        body = b"".join([chunk async for chunk in answer.chunks])
+        if answer.status == 200:
             await self.door.completed(self.call, json.loads(body), datetime.now(UTC), kind, body)
-            self._whole = True
-            self.opened.set_result(answer)
-            self._parts.put_nowait(body)
+        else:
+            await self._fail(answer.status, _message_in(body), may_have_cost=False)
+        return web.Response(status=answer.status, headers=answer.headers, body=body)
 
-    async def _relay_stream(self, answer: Answer) -> None:
+    async def _relay_stream(self, answer: Answer, kind: str) -> web.StreamResponse:
         reader = StreamReader()
         first_token: datetime | None = None
-        self.opened.set_result(answer)
+        committed = False
+        response = web.StreamResponse(headers=answer.headers)
+        self._begun = True
+        with _perhaps_alone():
+            await response.prepare(self.request)
         async for chunk in answer.chunks:
             reader.feed(chunk)
             if first_token is None and reader.content_seen:
                 first_token = datetime.now(UTC)
-            if reader.complete and not self._whole:
-                kind = answer.headers["content-type"]
+            if reader.complete and not committed:
+                # Only the end has to wait for the commit.
+                before, mark, after = chunk.rpartition(_LAST_EVENT)
+                await _pass_on(response, before)
                 await self.door.completed(self.call, _summary(reader), first_token, kind, bytes(reader.raw))
-                self._whole = True
-            self._parts.put_nowait(chunk)
-        if not self._whole:
-            self.problem = "The model's answer broke off before its end."
-            if reader.error is not None:
-                self.problem = f"The model's answer ended in an error: {reader.error.get('message')}"
-                self._whole = True
-            await self._fail(None, self.problem, may_have_cost=True)
+                committed, chunk = True, mark + after
+            await _pass_on(response, chunk)
+        if committed:
+            return response
+        if reader.error is None:
+            raise UpstreamLost("The model's answer broke off before its end.")
+        problem = f"The model's answer ended in an error: {reader.error.get('message')}"
+        await self._fail(None, problem, may_have_cost=True)
+        return response
+
+    def _cut_off(self) -> web.StreamResponse:
+        """Break the answer off as the upstream's broke off, so that the CLI sees it as it was."""
+        if self.request.transport is not None:
+            self.request.transport.close()
+        return web.Response()
 
     async def _fail(self, status: int | None, problem: str, *, may_have_cost: bool) -> None:
         log.info("model call %s failed: %s", self.call.call_id, problem)
         with contextlib.suppress(LeaseLost):
             await self.door.failed(self.call, status, problem, may_have_cost=may_have_cost)
+
+
+async def _pass_on(response: web.StreamResponse, chunk: bytes) -> None:
+    with _perhaps_alone():
+        await response.write(chunk)
+
+
+def _perhaps_alone() -> contextlib.suppress:
+    """Go on when the CLI has gone: its answer is being paid for, and is read to its end."""
+    return contextlib.suppress(ConnectionResetError)
 
 
 def _summary(reader: StreamReader) -> dict[str, Any]:
@@ -260,5 +245,5 @@ def _message_in(body: bytes) -> str:
     return str(error.get("message") or "")[:300] if isinstance(error, dict) else str(error)[:300]
 
 
-def _error(status: int, kind: str, message: str) -> JSONResponse:
-    return JSONResponse({"type": "error", "error": {"type": kind, "message": message}}, status_code=status)
+def _error(status: int, kind: str, message: str) -> web.Response:
+    return web.json_response({"type": "error", "error": {"type": kind, "message": message}}, status=status)

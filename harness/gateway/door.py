@@ -137,9 +137,7 @@ class Door:
     async def _paid_already(self, conversation: str, auxiliary: bool) -> KeptResponse | None:
         if self.run.attempt < 2:
             return None
-        kept = await kept_response(
-            self.journal.database, self.journal.session_id, self.run_id, conversation
-        )
+        kept = await kept_response(self.journal.database, self.journal.session_id, self.run_id, conversation)
         if kept is not None:
             replayed = ev.ModelReplayed(call_id=kept.call_id, auxiliary=auxiliary)
             await self.journal.append(replayed, run_id=self.run_id)

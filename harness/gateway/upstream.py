@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import aiohttp
+import truststore
 
 from harness.errors import GatewayError
 
@@ -45,8 +49,10 @@ _OWN = {"host", "connection", "content-length", "transfer-encoding", "accept-enc
     "authorization",
 }
 
-_TIMEOUT = httpx.Timeout(connect=10, read=600, write=60, pool=60)
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
 """Seconds. A model may think for minutes before its first token, and pings keep a stream alive after it."""
+
+_LOST = (aiohttp.ClientError, TimeoutError)
 
 
 class LiveUpstream:
@@ -55,8 +61,14 @@ class LiveUpstream:
     def __init__(self, base_url: str, api_key: str) -> None:
         self._url = base_url.rstrip("/") + "/v1/messages"
         self._api_key = api_key
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT, limits=limits, trust_env=True)
+        self._proxy = _proxy_for(self._url)
+        self._client = aiohttp.ClientSession(
+            # The system's own certificates, as browsers use them: a company's are often among them.
+            connector=aiohttp.TCPConnector(limit=0, ssl=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=_TIMEOUT,
+            auto_decompress=False,
+        )
 
     @asynccontextmanager
     async def send(
@@ -68,27 +80,40 @@ class LiveUpstream:
         passed |= {"x-api-key": self._api_key, "accept-encoding": "identity"}
         url = f"{self._url}?{query}" if query else self._url
         try:
-            async with self._client.stream("POST", url, content=body, headers=passed) as response:
-                back = {
-                    name: value
-                    for name, value in response.headers.items()
-                    if name in _PASSED_BACK or name.startswith("anthropic-ratelimit")
-                }
-                yield Answer(response.status_code, back, _translated(response.aiter_raw()))
-        except httpx.TransportError as problem:
+            response = await self._client.post(
+                url, data=body, headers=passed, proxy=self._proxy, allow_redirects=False
+            )
+        except _LOST as problem:
             raise UpstreamLost(f"The model service could not be reached: {_said(problem)}") from problem
+        async with response:
+            answered = {name.lower(): value for name, value in response.headers.items()}
+            back = {
+                name: value
+                for name, value in answered.items()
+                if name in _PASSED_BACK or name.startswith("anthropic-ratelimit")
+            }
+            yield Answer(response.status, back, _translated(response.content.iter_any()))
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._client.close()
 
 
 async def _translated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
         async for chunk in chunks:
             yield chunk
-    except httpx.TransportError as problem:
+    except _LOST as problem:
         raise UpstreamLost(f"The model's answer broke off: {_said(problem)}") from problem
+
+
+def _proxy_for(url: str) -> str | None:
+    """The proxy that this machine is told to use for a URL, by its environment or its system's settings."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 def _said(problem: Exception) -> str:

@@ -26,7 +26,6 @@ _SQL = queries("journal")
 _RESPONSES = queries("responses")
 
 
-
 @dataclass(frozen=True)
 class KeptResponse:
     """A completed model response as it came over the wire, and the conversation it answers."""

@@ -21,13 +21,10 @@ from harness.resume import (
     Settled,
     Sleep,
     StartFresh,
-    has_call,
-    has_call_and_marker,
     resume_point,
-    view,
-    whole,
 )
 from harness.state import Delegation, RunState, ToolCall
+from harness.transcript import has_call, has_call_and_marker, view_for_cli, whole
 from tests.kit.journals import BEGAN, SEEDS, printing_seeds, task
 from tests.kit.script import Block, text, tool_use
 from tests.kit.transcripts import Entry, Transcript, calls_in, results_in, said_about
@@ -339,7 +336,7 @@ def test_a_stale_note_of_an_exit_is_not_shown() -> None:
     transcript = told(delegate("d"))
     transcript.marker("d")
     transcript.ended()
-    assert view(transcript.entries) == transcript.entries[:-1]
+    assert view_for_cli(transcript.entries) == transcript.entries[:-1]
 
 
 def test_a_continued_session_is_judged_by_its_own_part() -> None:

@@ -96,7 +96,7 @@ def _row(desk: Desk, api: ScriptedProcess, session_id: str, before: SessionState
 
 
 def _unsettled(settled: int, served: int, unattributed_calls: int) -> int:
-    """Tokens that break `settled <= served <= settled + unattributed`; a call of the play serves 80 at most."""
+    """Tokens that break `settled <= served <= settled + unattributed`; a played call serves 80 at most."""
     most = settled + 80 * unattributed_calls
     return max(0, settled - served) + max(0, served - most)
 

@@ -23,7 +23,7 @@ Entry = Mapping[str, Any]
 COMMON = {
     "isSidechain": False,
     "sessionId": "claude-1",
-    "cwd": "/work",
+    "cwd": "/somewhere",
     "version": "2.1.330",
     "gitBranch": "",
     "userType": "external",

@@ -1,0 +1,128 @@
+"""Reading the SDK's transcripts: a tree of entries, in the order they were written.
+
+Entries have `uuid`, `parentUuid`, `type` and, for user and assistant entries, a `message` of the Messages
+API. Several entries of one model message carry one content block each. Notes of the CLI's have neither id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolUse:
+    """A tool call found in a transcript, and the entry that carries it."""
+
+    tool_use_id: str
+    name: str
+    input: dict[str, Any]
+    entry: Entry
+
+
+def whole(transcript: Iterable[Entry]) -> list[Entry]:
+    """Keep, in order, the entries that hang on an unbroken chain of parents; those without an id all stay."""
+    kept: set[str] = set()
+    entries: list[Entry] = []
+    for entry in transcript:
+        parent = entry.get("parentUuid")
+        if parent is not None and parent not in kept:
+            continue
+        entries.append(entry)
+        if entry.get("uuid"):
+            kept.add(entry["uuid"])
+    return entries
+
+
+def view_for_cli(transcript: Iterable[Entry]) -> list[Entry]:
+    """The transcript as a CLI should load it: without holes, and without notes of where a process once ended.
+
+    A `last-prompt` entry names the leaf at a clean exit. After a later exit that wrote none it is stale, and
+    the CLI would go on from there: the newest call and its marker would be lost.
+    """
+    return [entry for entry in whole(transcript) if entry.get("type") != "last-prompt"]
+
+
+def has_call_and_marker(transcript: Sequence[Entry], tool_use_id: str) -> bool:
+    """Whether a stored transcript proves that this call was made and deferred."""
+    entries = whole(transcript)
+    made = any(call.tool_use_id == tool_use_id for call in tool_calls(entries))
+    return made and marked(entries, tool_use_id)
+
+
+def has_call(transcript: Sequence[Entry], tool_use_id: str) -> bool:
+    """Whether a stored transcript holds this call, still without a result."""
+    return any(call.tool_use_id == tool_use_id for call in open_calls(whole(transcript)))
+
+
+def blocks(entry: Entry) -> list[dict[str, Any]]:
+    """The content blocks of an entry's message; none where its content is plain text."""
+    content = (entry.get("message") or {}).get("content")
+    return content if isinstance(content, list) else []
+
+
+def tool_calls(entries: Iterable[Entry]) -> list[ToolUse]:
+    """Every tool call in these entries, in order."""
+    return [
+        ToolUse(block["id"], block["name"], block.get("input") or {}, entry)
+        for entry in entries
+        if entry.get("type") == "assistant"
+        for block in blocks(entry)
+        if block.get("type") == "tool_use"
+    ]
+
+
+def tool_results(entries: Iterable[Entry]) -> dict[str, bool]:
+    """The calls that have a result, and whether it is one that can be used."""
+    return {
+        block["tool_use_id"]: not block.get("is_error")
+        for entry in entries
+        if entry.get("type") == "user"
+        for block in blocks(entry)
+        if block.get("type") == "tool_result"
+    }
+
+
+def _is_prompt(entry: Entry) -> bool:
+    """Whether an entry is the user's own word: neither results nor a remark of the CLI's."""
+    if entry.get("type") != "user" or entry.get("isMeta"):
+        return False
+    content = blocks(entry)
+    return not content or any(block.get("type") != "tool_result" for block in content)
+
+
+def since_prompt(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The entries after the user's last word."""
+    last = max((n for n, entry in enumerate(entries) if _is_prompt(entry)), default=-1)
+    return entries[last + 1 :]
+
+
+def open_calls(entries: Sequence[Entry]) -> list[ToolUse]:
+    """The last message's calls without a result. A later prompt closes them: the CLI answers for them."""
+    recent = since_prompt(entries)
+    answered = tool_results(recent)
+    last_message = next((message_id(e) for e in reversed(recent) if e.get("type") == "assistant"), None)
+    return [
+        call
+        for call in tool_calls(recent)
+        if call.tool_use_id not in answered and message_id(call.entry) == last_message
+    ]
+
+
+def message_id(entry: Entry) -> object:
+    """The id of the model message that a user or assistant entry belongs to."""
+    return entry["message"].get("id")
+
+
+def marked(entries: Sequence[Entry], tool_use_id: str) -> bool:
+    """Whether the newest deferral marker is for this call."""
+    markers = [
+        entry["attachment"].get("toolUseID")
+        for entry in entries
+        if entry.get("type") == "attachment"
+        and (entry.get("attachment") or {}).get("type") == "hook_deferred_tool"
+    ]
+    return markers[-1:] == [tool_use_id]
