@@ -96,7 +96,8 @@ class Harness:
         database = await self.database()
         corpus = Corpus(database)
         # Everything is read before anything is created, so that a bad file leaves nothing behind.
-        documents = await corpus.load(self.settings.tenant, list(request.files))
+        files = list(request.files)
+        documents = await corpus.load(self.settings.tenant, files) if files else []
         session_id = str(uuid.uuid4())
         ttl = self.settings.lease_ttl_s
         await database.run(

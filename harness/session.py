@@ -57,7 +57,7 @@ class Session:
         self._journal = journal
         self._lease = lease
         self._max_concurrent = max_concurrent
-        self._event = event
+        self._event: Literal["session.started", "session.resumed"] = event
         self._result: Result | None = None
         self._lost: str | None = None
 
@@ -101,8 +101,7 @@ class Session:
                     self._lost = str(problem)
         self._result = result(self.state)
         if self._lost is not None:
-            stopped = {"status": "suspended", "problem": self._lost}
-            self._result = self._result.model_copy(update=stopped)
+            self._result = self._result.model_copy(update={"status": "suspended", "problem": self._lost})
         yield self._result
 
     async def _advance(self, lease: Lease) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from harness.bundles.lint import lint
@@ -145,10 +147,17 @@ def test_every_dependency_is_justified() -> None:
 
 def test_every_dependency_is_pinned_for_newcomers() -> None:
     """A release of somebody else's tomorrow does not break the command lines of the README."""
-    lines = [line for line in _text("constraints.txt").splitlines() if not line.startswith("#")]
-    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    pins = _pins()
     for requirement in _requirements():
         assert pins[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_no_pin_needs_a_later_python() -> None:
+    """The first Python 3.11 is enough: systems that people use still have an early one."""
+    for distribution in distributions():
+        if _pins().get(canonicalize_name(distribution.name)) == distribution.version:
+            wanted = str(distribution.metadata.json.get("requires_python", ""))
+            assert "3.11.0" in SpecifierSet(wanted), f"{distribution.name} needs Python {wanted}"
 
 
 def test_the_architecture_names_every_part() -> None:
@@ -166,6 +175,12 @@ def _requirements() -> list[Requirement]:
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
     found = [Requirement(entry) for entries in lists for entry in entries]
     return [requirement for requirement in found if requirement.name != project["name"]]
+
+
+def _pins() -> dict[str, str]:
+    """Give the versions of constraints.txt by package."""
+    lines = [line for line in _text("constraints.txt").splitlines() if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
 
 
 def _text(name: str) -> str:

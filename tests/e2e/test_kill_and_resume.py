@@ -50,8 +50,13 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("clis_too", [False, True], ids=["orphaned CLIs", "CLIs killed too"])
-@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES.keys())
+CASES = [pytest.param(stage, False, id=name) for name, stage in STAGES.items()] + [
+    pytest.param(STAGES["subagents are at work"], True, id="subagents are at work, and die too")
+]
+"""The CLIs outlive the harness, as they do after a real kill, unless they are killed too."""
+
+
+@pytest.mark.parametrize(("stage", "clis_too"), CASES)
 def test_a_killed_run_goes_on_where_it_was(
     desk: Desk, api: ScriptedProcess, holds: Path, stage: tuple[str, int], clis_too: bool
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from harness import events as ev
 from harness.errors import LeaseLost, NoSuchSession, StoreError
 from harness.store.database import Database
+from harness.store.embedded import EmbeddedServer
 from harness.store.journal import Journal, load_state, read_events
 from harness.store.queries import queries
 from tests.core.test_events import SAMPLES
+from tests.kit.databases import fresh_database
 from tests.kit.journals import created
 from tests.kit.processes import until
 from tests.kit.seeds import run_seed
@@ -31,6 +34,13 @@ from tests.kit.sessions import (
 )
 
 SQL = queries("journal")
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres: EmbeddedServer, migrated_template: str) -> Iterator[str]:
+    """One database for all tests here: each has a session of its own."""
+    with fresh_database(postgres.dsn, migrated_template) as shared:
+        yield shared
 
 
 async def row_of(database: Database, session_id: str) -> dict[str, Any]:
@@ -252,8 +262,9 @@ async def test_an_event_of_a_newer_harness_is_not_passed_over(database: Database
     journal = await new_journal(database)
     await journal.append(created())
     await journal.append(ev.SessionAsked(question="?"))
+    its = {"id": journal.session_id}
     for change in ("version = 9", "kind = 'session.teleported'", 'payload = \'{"kind": "session.asked"}\''):
-        await database.run(f"UPDATE event SET {change} WHERE seq = 2")
+        await database.run(f"UPDATE event SET {change} WHERE session_id = %(id)s AND seq = 2", its)
         with pytest.raises(StoreError, match=r"Event 2 \(session\.\w+, version \d\).*or a newer one"):
             await load_state(database, journal.session_id)
 
@@ -270,7 +281,10 @@ async def test_an_older_event_is_lifted_when_it_is_read(
         ev.UPCASTERS, ("session.asked", 1), lambda old: old | {"question": old["question"].upper()}
     )
     assert (await load_state(database, journal.session_id)).questions == ["Why?", "OLD"]
-    row = await database.one("SELECT version, payload->>'question' AS q FROM event WHERE seq = 2")
+    row = await database.one(
+        "SELECT version, payload->>'question' AS q FROM event WHERE session_id = %(id)s AND seq = 2",
+        {"id": journal.session_id},
+    )
     assert row == {"version": 1, "q": "old"}
 
 

@@ -14,8 +14,10 @@ import pytest
 from harness import events as ev
 from harness.errors import LeaseHeld, LeaseLost, NoSuchSession
 from harness.store.database import Database
+from harness.store.embedded import EmbeddedServer
 from harness.store.lease import Holder, Lease, acquire, boot_id, process_alive
 from harness.store.queries import queries
+from tests.kit.databases import fresh_database
 from tests.kit.journals import created
 from tests.kit.processes import until
 from tests.kit.sessions import (
@@ -30,6 +32,13 @@ from tests.kit.sessions import (
 
 SQL = queries("journal")
 ELSEWHERE = Holder(host="elsewhere", boot_id="another", pid=4711, process_started=1.0)
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres: EmbeddedServer, migrated_template: str) -> Iterator[str]:
+    """One database for all tests here: each has a session of its own."""
+    with fresh_database(postgres.dsn, migrated_template) as shared:
+        yield shared
 
 
 async def row_of(database: Database, session_id: str) -> dict[str, Any]:
@@ -309,7 +318,9 @@ async def test_every_holder_has_a_token_of_its_own(database: Database) -> None:
         await journal_on(database, lease).append(ev.SessionAsked(question="?"))
         await lease.release()
         lease, _ = await acquire(database, session_id, ttl_s=30)
-    rows = await database.all("SELECT token FROM event ORDER BY seq")
+    rows = await database.all(
+        "SELECT token FROM event WHERE session_id = %(id)s ORDER BY seq", {"id": session_id}
+    )
     assert [row["token"] for row in rows] == [1, 2, 3]
 
 

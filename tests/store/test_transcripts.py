@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -14,7 +15,9 @@ from claude_agent_sdk.testing import run_session_store_conformance
 from harness.errors import LeaseLost, StoreUnavailable
 from harness.store import transcripts
 from harness.store.database import Database
+from harness.store.embedded import EmbeddedServer
 from harness.store.transcripts import TranscriptStore, read_transcript
+from tests.kit.databases import fresh_database
 from tests.kit.script import text, tool_use
 from tests.kit.seeds import run_seed
 from tests.kit.sessions import FaultyDatabase, first, held_row, lease_on, new_session, take_over
@@ -23,6 +26,13 @@ from tests.kit.transcripts import Transcript
 CLAUDE = "claude-1"
 NOWHERE: SessionKey = {"project_key": "whatever folder the CLI ran in", "session_id": CLAUDE}
 HARD = "NUL \x00, half a pair \ud83d, é, \U0001f600"
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres: EmbeddedServer, migrated_template: str) -> Iterator[str]:
+    """One database for all tests here: each has a session of its own."""
+    with fresh_database(postgres.dsn, migrated_template) as shared:
+        yield shared
 
 
 def some(*ids: str, **more: Any) -> list[SessionStoreEntry]:
@@ -46,37 +56,28 @@ async def uuids(database: Database, store: TranscriptStore) -> list[str | None]:
     return [entry.get("uuid") for entry in entries]
 
 
-async def test_the_sdks_contract_is_kept(database: Database) -> None:
-    """The SDK's own suite, each contract on a store of its own scope of project keys."""
+class Apart(TranscriptStore):
+    """A store whose project keys are nobody else's, as the suite expects a new one to be."""
 
-    class Fresh(TranscriptStore):
-        def _key(self, key: Any) -> dict[str, object]:
-            return super()._key(key | {"project_key": f"{id(self)} {key['project_key']}"})
+    def _key(self, key: Any) -> dict[str, object]:
+        return super()._key(key | {"project_key": f"{id(self)} {key['project_key']}"})
 
-        async def list_sessions(self, project_key: str) -> Any:
-            return await super().list_sessions(f"{id(self)} {project_key}")
+    async def list_sessions(self, project_key: str) -> Any:
+        return await super().list_sessions(f"{id(self)} {project_key}")
 
-    kept: list[Fresh] = []
 
-    def fresh() -> Fresh:
-        kept.append(Fresh(database))
+@pytest.mark.parametrize("behind_the_fence", [True, False])
+async def test_the_sdks_contract_is_kept(database: Database, behind_the_fence: bool) -> None:
+    """The SDK's own suite, with and without a lease to prove."""
+    kept: list[Apart] = []
+
+    async def fresh() -> Apart:
+        lease = lease_on(database, await new_session(database)) if behind_the_fence else None
+        kept.append(Apart(database, lease=lease))
         return kept[-1]
 
     await run_session_store_conformance(fresh, skip_optional=frozenset({"list_session_summaries"}))
     assert kept
-
-
-async def test_the_sdks_contract_is_kept_behind_the_fence(database: Database) -> None:
-    """The same with a lease and a scope, as sessions use it."""
-
-    async def fresh() -> TranscriptStore:
-        session_id = await new_session(database)
-        store = TranscriptStore(database, lease=lease_on(database, session_id))
-        store._scope = None
-        await database.run("DELETE FROM transcript")
-        return store
-
-    await run_session_store_conformance(fresh, skip_optional=frozenset({"list_session_summaries"}))
 
 
 async def test_what_is_loaded_is_what_was_mirrored(database: Database) -> None:
