@@ -18,7 +18,7 @@ from harness.bundles.validate import validate_output
 from harness.claude import Conversation, Ending, converse
 from harness.context import RunView, SessionContext
 from harness.direct import TranscriptMeter
-from harness.errors import HarnessError, LeaseLost, StoreUnavailable
+from harness.errors import AgentError, HarnessError, LeaseLost, StoreUnavailable
 from harness.gateway.door import Door
 from harness.hook_chain import HookChain
 from harness.limits import cost_left, spent, time_left_s
@@ -78,7 +78,12 @@ class AgentRun:
             MustSuspend: the service or the store is away; the session can be resumed.
         """
         for attempt in range(1, TRIES + 1):
-            ending = await self._step()
+            try:
+                ending = await self._step()
+            except AgentError as problem:
+                # A bundle that cannot work fails its own task; its siblings and its lead go on.
+                await self._finish(Outcome(status="failed", problem=str(problem)))
+                return
             if ending is None:
                 return
             if attempt == TRIES:
@@ -91,7 +96,8 @@ class AgentRun:
         await asyncio.to_thread(end_survivor, self._view.run)
         transcript = await self._transcript()
         await self._void_lost_delegations(transcript)
-        point = resume_point(self._view.run, transcript)
+        typed = self._view.bundle.output is not None
+        point = resume_point(self._view.run, transcript, typed=typed)
         match point:
             case Settled(output=output):
                 await self._answered(output, output)
@@ -132,7 +138,10 @@ class AgentRun:
         )
         if isinstance(point, Refire) and point.add:
             key = {"project_key": view.state.id, "session_id": claude_session_id}
-            await store.append(key, list(point.add))  # type: ignore[arg-type]
+            try:
+                await store.append(key, list(point.add))  # type: ignore[arg-type]
+            except TimeoutError as problem:
+                raise MustSuspend("The store did not take the transcript in time; resume later.") from problem
             transcript = [*transcript, *point.add]
         if self._resumes(point):
             earlier = transcript or await read_transcript(

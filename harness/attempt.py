@@ -94,11 +94,8 @@ def sweep(folder: Path, claude_session_id: str | None) -> None:
 
 
 def sweep_session(home: Path, session_id: str) -> None:
-    """Remove what is left on disk of a session that has ended; the workspace goes when it is empty."""
+    """Remove a session's folders where nothing is in them; another process may be at work in the others."""
     session = home / "sessions" / session_id
-    for path in session.glob("*-*"):
-        if path.is_dir() and path.name != "workspace":
-            shutil.rmtree(path, ignore_errors=True)
     for path in (session / "workspace", session):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()

@@ -36,7 +36,9 @@ class TranscriptMeter:
             message = entry.get("message") or {}
             if entry.get("type") != "assistant" or not message.get("stop_reason"):
                 continue
-            if message.get("id") and message["id"] not in self._seen and not entry.get("isApiErrorMessage"):
+            # What the CLI says in the model's name was never asked of a model.
+            invented = entry.get("isApiErrorMessage") or message.get("model") == "<synthetic>"
+            if message.get("id") and message["id"] not in self._seen and not invented:
                 self._seen.add(message["id"])
                 await self._count(message)
 

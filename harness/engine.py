@@ -47,11 +47,12 @@ class Engine:
             await asyncio.shield(self._suspend("It was stopped."))
             raise
         except LeaseLost:
-            await self._stop_all()
             raise
         except HarnessError as problem:
             await self._suspend(str(problem))
         finally:
+            # Whatever went wrong: no CLI goes on when this process no longer advances the session.
+            await asyncio.shield(self._stop_all())
             watch.cancel()
             await asyncio.to_thread(sweep_session, self._session.settings.home, self._session.state.id)
 

@@ -25,9 +25,24 @@ def end_survivor(run: RunState) -> None:
     if cli is not None and same_machine and process_alive(cli.pid, cli.process_started):
         log.warning("ending the CLI %d that outlived its harness", cli.pid)
         with suppress(psutil.NoSuchProcess):
-            root = psutil.Process(cli.pid)
-            for process in (*root.children(recursive=True), root):
-                process.kill()
+            _end(psutil.Process(cli.pid))
     for folder in run.folders:
         if Path(folder).exists():
+            _end_unnamed(Path(folder))
             sweep(Path(folder), run.claude_session_id)
+
+
+def _end_unnamed(folder: Path) -> None:
+    """End a CLI that was started just before its parent died, too early to be in the journal.
+
+    The launcher left its process id; that it is the one is told by the folder in its environment.
+    """
+    with suppress(OSError, ValueError, psutil.Error):
+        process = psutil.Process(int((folder / "pid").read_text()))
+        if process.environ().get("TMPDIR") == str(folder / "tmp"):
+            _end(process)
+
+
+def _end(root: psutil.Process) -> None:
+    for process in (*root.children(recursive=True), root):
+        process.kill()

@@ -90,7 +90,8 @@ class Gateway:
     async def settle(self, token: str) -> None:
         """Wait until the answers that an agent run's dead CLI had asked for have been read to their end."""
         door = self._doors.get(token)
-        await asyncio.gather(*(task for task, its in self._reading.items() if its is door))
+        if reading := [task for task, its in self._reading.items() if its is door]:
+            await asyncio.wait(reading)
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         door = self._doors.get(request.headers.get("x-api-key", ""))
@@ -165,7 +166,7 @@ class _Relay:
             return await self._relay_stream(answer, kind)
         body = b"".join([chunk async for chunk in answer.chunks])
         if answer.status == 200:
-            await self.door.completed(self.call, json.loads(body), datetime.now(UTC), kind, body)
+            await self.door.completed(self.call, _message(body), datetime.now(UTC), kind, body)
         else:
             await self._fail(answer.status, _message_in(body), may_have_cost=False)
         return web.Response(status=answer.status, headers=answer.headers, body=body)
@@ -235,6 +236,16 @@ def _pause(attempt: int, retry_after: str | None) -> float:
             return min(max(float(retry_after), 0.0), LONGEST_PAUSE_S)
     longest: float = min(FIRST_PAUSE_S * 2.0 ** (attempt - 1), LONGEST_PAUSE_S)
     return random.uniform(0.5, 1.0) * longest
+
+
+def _message(body: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(body)
+    except ValueError as problem:
+        raise UpstreamLost("The model service answered, but not with readable JSON.") from problem
+    if not isinstance(message, dict):
+        raise UpstreamLost("The model service answered, but not with a message.")
+    return message
 
 
 def _message_in(body: bytes) -> str:

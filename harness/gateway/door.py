@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness import events as ev
+from harness.errors import LeaseLost, StoreUnavailable
 from harness.gateway.conversation import conversation_key
 from harness.limits import Refused, next_call
 from harness.pricing import cost_usd
@@ -137,11 +139,21 @@ class Door:
     async def _paid_already(self, conversation: str, auxiliary: bool) -> KeptResponse | None:
         if self.run.attempt < 2:
             return None
-        kept = await kept_response(self.journal.database, self.journal.session_id, self.run_id, conversation)
+        kept = await self._kept(conversation)
         if kept is not None:
             replayed = ev.ModelReplayed(call_id=kept.call_id, auxiliary=auxiliary)
             await self.journal.append(replayed, run_id=self.run_id)
         return kept
+
+    async def _kept(self, conversation: str) -> KeptResponse | None:
+        """Look the response up, waiting for the store as appends do."""
+        journal = self.journal
+        while journal.lease.held:
+            try:
+                return await kept_response(journal.database, journal.session_id, self.run_id, conversation)
+            except StoreUnavailable:
+                await asyncio.sleep(0.2)
+        raise LeaseLost(f"The lease on session {journal.session_id} is gone; no model is called for it.")
 
     def _is_step(self, request: Mapping[str, Any]) -> bool:
         offered = {str(tool.get("name")) for tool in request.get("tools") or ()}
