@@ -66,7 +66,7 @@ def measure(short: bool) -> list[Row]:
         running_store() as home,
         scripted_process("benchmarks.played:looking", home / "upstream" / "calls.jsonl", given=given) as api,
     ):
-        for number in range(3 if short else 10):
+        for number in range(2 if short else 10):
             pair: list[tuple[Kind, list[Used]]] = [("bare", bare), ("harness", mine)]
             for kind, into in pair if number % 2 else reversed(pair):
                 into.append(_run(kind, home, api))
@@ -94,15 +94,17 @@ def _run(kind: Kind, home: Path, api: ScriptedProcess) -> Used:
     before = len(api.calls().completed())
     env = clean_env(home / kind, api.base_url, HARNESS_HOME=str(home), CLAUDE_CODE_MAX_RETRIES="1")
     env["CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS"] = "1"
-    (home / "notes.md").write_text("# Notes\n\nThere is a place.\n")
-    command = ["-m", "benchmarks.agent_run_cpu", kind, str(home / "notes.md")]
+    folder = home / kind / "work"
+    folder.mkdir(exist_ok=True)
+    (folder / "notes.md").write_text("# Notes\n\nThere is a place.\n")
+    command = ["-m", "benchmarks.agent_run_cpu", kind, str(folder)]
     used = Used(**json.loads(output_of(*command, env=env, timeout_s=120)))
     if (made := len(api.calls().completed()) - before) != CALLS:
         raise RuntimeError(f"The {kind} run made {made} model calls instead of {CALLS}.")
     return used
 
 
-async def _bare() -> Used:
+async def _bare(folder: str) -> Used:
     @tool("look", "Look around at a place.", {"at": str})
     async def look(given: dict[str, Any]) -> dict[str, Any]:
         return {"content": [{"type": "text", "text": ANSWER}]}
@@ -117,6 +119,7 @@ async def _bare() -> Used:
         permission_mode="dontAsk",
         setting_sources=[],
         skills=[],
+        cwd=folder,
     )
     before = Used.so_far()
     async with ClaudeSDKClient(options) as client:
@@ -140,14 +143,14 @@ async def _look(context: ToolContext, given: Place) -> str:
 DESK = Toolset("desk", (Tool("look", "Look around at a place.", Place, _look, "read_only"),))
 
 
-async def _harness(source: str) -> Used:
+async def _harness(folder: str) -> Used:
     bundle = Bundle.define(
         name="analyst", description="Looks around.", prompt=PROMPT, toolsets=[DESK], model=MODEL
     )
     async with Harness(bundles=[bundle]) as harness:
         await harness.database()
         before = Used.so_far()
-        session = await harness.start("What is there to see?", flow="single", sources=[source])
+        session = await harness.start("What is there to see?", flow="single", sources=[folder])
         result = await session.result()
         if result.status != "done":
             raise RuntimeError(f"The agent run ended as {result.status}: {result.problem}")
@@ -155,4 +158,5 @@ async def _harness(source: str) -> Used:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(asyncio.run(_bare() if sys.argv[1] == "bare" else _harness(sys.argv[2])))))
+    work = {"bare": _bare, "harness": _harness}[sys.argv[1]]
+    print(json.dumps(asdict(asyncio.run(work(sys.argv[2])))))

@@ -29,41 +29,51 @@ from tests.kit.scripted_api import scripted_process
 
 TARGET_MS = 3.0
 REQUEST_BYTES = 20_000
+FEW, MANY = 30, 500
+"""Events of a short and of a long stream."""
 TOOL = "mcp__corpus__search"
 
 
 def measure(short: bool) -> list[Row]:
-    rows = []
     with running_store() as home, _upstream(home) as direct, _gateway(home, direct) as gateway:
-        for events, calls in ((30, 60 if short else 300), (500, 20 if short else 100)):
-            asyncio.run(_compare(direct, gateway, events, 5))
-            cpu = gateway.cpu_s()
-            taken = asyncio.run(_compare(direct, gateway, events, calls))
-            rows += _rows(events, *taken, cpu_s=(gateway.cpu_s() - cpu) / calls)
-    return rows
-
-
-def _rows(events: int, without: list[float], through: list[float], cpu_s: float) -> list[Row]:
-    added = [mine - theirs for mine, theirs in zip(through, without, strict=True)]
-    middle, of_both = spread(without)[1], spread(through)[1]
+        few = _measure(direct, gateway, FEW, 60 if short else 300)
+        many = _measure(direct, gateway, MANY, 20 if short else 100)
+    per_event_s = (many.cpu_s - few.cpu_s) / (MANY - FEW)
     return [
-        Row.of(
+        few.row(FEW),
+        many.row(MANY),
+        Row.of("gateway", f"its CPU for a call of {FEW} events", [few.cpu_s], "ms"),
+        Row.of("gateway", "its CPU for each further event", [per_event_s], "µs"),
+    ]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Seconds of each call without the gateway and through it, and the gateway's CPU seconds per call."""
+
+    without: list[float]
+    through: list[float]
+    cpu_s: float
+
+    def row(self, events: int) -> Row:
+        added = [mine - theirs for mine, theirs in zip(self.through, self.without, strict=True)]
+        without, through = (spread(taken)[1] for taken in (self.without, self.through))
+        return Row.of(
             "gateway",
             f"added to a call of {events} events",
             added,
             "ms",
             target=TARGET_MS,
-            ratio=of_both / middle,
-            note=f"{1000 * middle:.1f} ms without, {1000 * of_both:.1f} ms with it",
-        ),
-        Row.of(
-            "gateway",
-            f"its CPU per event, of {events}",
-            [cpu_s / events],
-            "µs",
-            note=f"{1000 * cpu_s:.1f} ms per call",
-        ),
-    ]
+            ratio=through / without,
+            note=f"{1000 * without:.1f} ms without, {1000 * through:.1f} ms with it",
+        )
+
+
+def _measure(direct: _Address, gateway: _Address, events: int, calls: int) -> _Measured:
+    asyncio.run(_compare(direct, gateway, events, 5))
+    used = gateway.cpu_s()
+    without, through = asyncio.run(_compare(direct, gateway, events, calls))
+    return _Measured(without, through, (gateway.cpu_s() - used) / calls)
 
 
 async def _compare(
@@ -84,12 +94,12 @@ async def _call(client: httpx.AsyncClient, address: _Address, events: int) -> fl
     body = json.dumps(_request(events))
     began = time.perf_counter()
     async with client.stream("POST", address.url, content=body, headers=address.headers) as response:
-        last = b""
+        tail = b""
         async for chunk in response.aiter_raw():
-            last = chunk or last
+            tail = (tail + chunk)[-100:]
     took = time.perf_counter() - began
-    if response.status_code != 200 or b"message_stop" not in last:
-        raise RuntimeError(f"{address.url} answered {response.status_code} and ended in {last[-200:]!r}.")
+    if response.status_code != 200 or b"message_stop" not in tail:
+        raise RuntimeError(f"{address.url} answered {response.status_code} and ended in {tail!r}.")
     return took
 
 

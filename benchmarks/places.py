@@ -50,10 +50,9 @@ def running_store() -> Iterator[Path]:
 
 @asynccontextmanager
 async def session(home: Path, runs: int) -> AsyncIterator[tuple[Journal, list[str]]]:
-    """A session of this process in the home's store, as the library opens one, with agent runs in its journal."""
+    """A session of this process in the home's store, opened as the library does, with agent runs in it."""
     async with open_store(Settings(home=home)) as database:
         session_id = str(uuid.uuid4())
-        flow = Agent(agent="analyst")
         await database.run(
             _SQL["create_session"],
             {
@@ -74,7 +73,7 @@ async def session(home: Path, runs: int) -> AsyncIterator[tuple[Journal, list[st
                     tenant="default",
                     question="How long does it take?",
                     flow_name="single",
-                    flow=flow,
+                    flow=Agent(agent="analyst"),
                     upstream="live",
                     limits=Limits(),
                 )
@@ -98,7 +97,7 @@ def _run_created(run_id: str, trace_id: str) -> ev.AgentRunCreated:
 
 @contextmanager
 def python(*arguments: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Run this interpreter in the checkout with these arguments; at the end it and its descendants are gone."""
+    """Run this interpreter in the checkout; at the end it and its descendants are gone."""
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""What the played model says in the benchmarks: streams of a given number of events, with no time to think."""
+"""What the played model says in the benchmarks: streams of so many events, with no time to think."""
 
 from __future__ import annotations
 

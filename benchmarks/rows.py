@@ -16,7 +16,7 @@ HEADINGS = ("benchmark", "what", "target", "median", "spread", "ratio", "note")
 
 @dataclass(frozen=True)
 class Row:
-    """A measured figure in `unit`: the median of its samples and their spread, from the 5th to the 95th percentile.
+    """A measured figure in `unit`: the median of its samples, and their 5th and 95th percentile.
 
     `ratio` is the figure over its peer's, where there is a peer; `target` is the most the median should be.
     """
@@ -64,7 +64,7 @@ class Row:
 def spread(samples: Sequence[float]) -> tuple[float, float, float]:
     """Give the 5th percentile, the median and the 95th percentile."""
     if len(samples) == 1:
-        return (samples[0],) * 3
+        return samples[0], samples[0], samples[0]
     parts = statistics.quantiles(samples, n=20, method="inclusive")
     return parts[0], statistics.median(samples), parts[-1]
 

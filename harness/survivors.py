@@ -28,18 +28,18 @@ def end_survivor(run: RunState) -> None:
             _end(psutil.Process(cli.pid))
     for folder in run.folders:
         if Path(folder).exists():
-            _end_unnamed(Path(folder))
+            _end_unnamed(Path(folder), run.claude_session_id or "")
             sweep(Path(folder), run.claude_session_id)
 
 
-def _end_unnamed(folder: Path) -> None:
+def _end_unnamed(folder: Path, claude_session_id: str) -> None:
     """End a CLI that was started just before its parent died, too early to be in the journal.
 
-    The launcher left its process id; that it is the one is told by the folder in its environment.
+    The launcher left its process id; that it is the one is told by the Claude session on its command line.
     """
     with suppress(OSError, ValueError, psutil.Error):
         process = psutil.Process(int((folder / "pid").read_text()))
-        if process.environ().get("TMPDIR") == str(folder / "tmp"):
+        if claude_session_id and any(claude_session_id in argument for argument in process.cmdline()):
             _end(process)
 
 

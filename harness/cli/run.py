@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,45 @@ if TYPE_CHECKING:
     from harness.session import Session
 
 
-@click.command("run")
+class _SeveralSources(click.Command):
+    """Takes several paths after one `--sources`, as a wildcard gives them, once the question is there."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each of its paths."""
+        takes_value = {
+            name
+            for param in self.params
+            if isinstance(param, click.Option) and not param.is_flag
+            for name in param.opts
+        }
+        return super().parse_args(ctx, spread_sources(args, takes_value))
+
+
+def spread_sources(args: Sequence[str], takes_value: Collection[str]) -> list[str]:
+    """Write `--sources a b` as `--sources a --sources b`; before the question a path is followed by it."""
+    spread: list[str] = []
+    asked, option = False, ""
+    for arg in args:
+        if arg.startswith("-"):
+            option = arg
+        elif spread and spread[-1] == option and option in takes_value:
+            pass  # the option's own value
+        elif option == "--sources" and asked:
+            spread.append(option)
+        else:
+            asked, option = True, ""
+        spread.append(arg)
+    return spread
+
+
+@click.command("run", cls=_SeveralSources)
 @click.argument("question", type=TEXT)
 @click.option(
     "--sources",
     multiple=True,
     metavar="PATH",
     type=click.Path(path_type=Path),
-    help="A document or a folder of them, to search and to quote: Markdown, text, HTML, PDF. Repeatable.",
+    help="A document or a folder of them, to search and to quote: Markdown, text, HTML, PDF. Takes several.",
 )
 @click.option("--offline", is_flag=True, help="Use no language model, no key and no network.")
 @click.option("--direct", is_flag=True, help="Call the model with your Claude login, without the gateway.")
