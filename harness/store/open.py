@@ -35,7 +35,8 @@ async def open_store(settings: Settings) -> AsyncIterator[Database]:
     server = await asyncio.to_thread(EmbeddedServer.acquire, settings.home)
     try:
         await migrate(server.dsn)
-        async with await Database.open(server.dsn) as database:
+        # Nobody stands between us and our own server, so that statements may stay prepared on it.
+        async with await Database.open(server.dsn, prepare_threshold=3) as database:
             keeper = asyncio.create_task(_keep_up(server), name="embedded server")
             try:
                 yield database
