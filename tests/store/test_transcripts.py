@@ -6,6 +6,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, cast
 
 import pytest
@@ -59,11 +60,16 @@ async def uuids(database: Database, store: TranscriptStore) -> list[str | None]:
 class Apart(TranscriptStore):
     """A store whose project keys are nobody else's, as the suite expects a new one to be."""
 
+    @cached_property
+    def own(self) -> str:
+        """What no other store of the run has: an object's id is given again, and the database is shared."""
+        return str(uuid.uuid4())
+
     def _key(self, key: Any) -> dict[str, object]:
-        return super()._key(key | {"project_key": f"{id(self)} {key['project_key']}"})
+        return super()._key(key | {"project_key": f"{self.own} {key['project_key']}"})
 
     async def list_sessions(self, project_key: str) -> Any:
-        return await super().list_sessions(f"{id(self)} {project_key}")
+        return await super().list_sessions(f"{self.own} {project_key}")
 
 
 @pytest.mark.parametrize("behind_the_fence", [True, False])
