@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.counting import servers
 from tests.e2e.running import Desk
+from tests.kit.processes import kill
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 
 
@@ -35,3 +37,14 @@ def desk(home: Path, dsn: str, api: ScriptedProcess) -> Iterator[Desk]:
     table.close()
     for command in table.started:
         print(*command.lines, *command.errors, sep="\n")
+
+
+@pytest.fixture
+def embedded_desk(home: Path, api: ScriptedProcess) -> Iterator[Desk]:
+    """A desk whose database is the embedded one of its own home, so that it can be killed."""
+    (home / "notes.md").write_text("# Notes\n\nTides, winds and stars. Ropes, sails and charts.\n")
+    table = Desk(home, api.base_url, None)
+    yield table
+    table.close()
+    for process in servers(home):
+        kill(process)

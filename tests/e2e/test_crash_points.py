@@ -61,17 +61,6 @@ def api(home: Path, holds: Path) -> Iterator[ScriptedProcess]:
         yield played
 
 
-@pytest.fixture
-def desk(home: Path, api: ScriptedProcess) -> Iterator[Desk]:
-    """A desk whose database is the embedded one of its own home, so that it can be killed."""
-    (home / "notes.md").write_text("# Notes\n\nTides, winds and stars. Ropes, sails and charts.\n")
-    table = Desk(home, api.base_url, None)
-    yield table
-    table.close()
-    for process in servers(home):
-        kill(process)
-
-
 def quick_cases() -> list[Case]:
     """A few cases of each victim, others in each run."""
     dice = random.Random(run_seed())
@@ -85,11 +74,11 @@ QUICK = quick_cases()
 
 @pytest.mark.parametrize("number", range(len(QUICK)))
 def test_killed_at_a_crash_point_the_session_ends_right(
-    desk: Desk, api: ScriptedProcess, number: int
+    embedded_desk: Desk, api: ScriptedProcess, number: int
 ) -> None:
     """The same report, and only what was on the wire in the killed process may be asked for again."""
     print(f"{QUICK[number]}; repeat with HARNESS_TEST_SEED={run_seed()}")
-    row = perform(desk, api, QUICK[number])
+    row = perform(embedded_desk, api, QUICK[number])
     if row is not None:
         row.check()
 
@@ -97,21 +86,23 @@ def test_killed_at_a_crash_point_the_session_ends_right(
 @pytest.mark.campaign
 @pytest.mark.parametrize("victim", get_args(Victim))
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in UNBORN])
-def test_the_whole_matrix(desk: Desk, api: ScriptedProcess, point: str, victim: Victim) -> None:
+def test_the_whole_matrix(embedded_desk: Desk, api: ScriptedProcess, point: str, victim: Victim) -> None:
     """Every crash point with every victim."""
     case = Case(point, 1, victim)
-    row = perform(desk, api, case)
+    row = perform(embedded_desk, api, case)
     print("ROW", case, row)
     if row is not None:
         row.check()
 
 
-def test_killed_before_its_first_commit_there_is_no_session(desk: Desk, api: ScriptedProcess) -> None:
+def test_killed_before_its_first_commit_there_is_no_session(
+    embedded_desk: Desk, api: ScriptedProcess
+) -> None:
     """Nothing half-created is shown, and no call was made."""
-    command = _stop_at(desk, Case("before session.created", 1, "harness"))
+    command = _stop_at(embedded_desk, Case("before session.created", 1, "harness"))
     assert command is not None
     command.kill()
-    code, listed = desk.run("sessions")
+    code, listed = embedded_desk.run("sessions")
     assert (code, listed["sessions"]) == (0, [])
     assert api.calls().messages() == []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.counting import Row, after_kill_of_another, after_kill_of_harness, servers
+from tests.e2e.counting import Row, after_kill_of_another, after_kill_of_harness
 from tests.e2e.running import Desk
 from tests.kit.processes import kill, until_sync
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
@@ -26,36 +26,28 @@ def api(home: Path) -> Iterator[ScriptedProcess]:
         yield played
 
 
-@pytest.fixture
-def desk(home: Path, api: ScriptedProcess) -> Iterator[Desk]:
-    (home / "notes.md").write_text("# Notes\n\nTides, winds and stars. Ropes, sails and charts.\n")
-    table = Desk(home, api.base_url, None)
-    yield table
-    table.close()
-    for process in servers(home):
-        kill(process)
-
-
 @pytest.mark.parametrize("number", range(2))
-def test_killed_at_a_random_moment(desk: Desk, api: ScriptedProcess, number: int) -> None:
+def test_killed_at_a_random_moment(embedded_desk: Desk, api: ScriptedProcess, number: int) -> None:
     """Only what was on the wire is asked for again, and usage adds up."""
-    _kill_at_random(desk, api, number)
+    _kill_at_random(embedded_desk, api, number)
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("number", range(100, 200))
-def test_killed_at_a_hundred_random_moments(desk: Desk, api: ScriptedProcess, number: int) -> None:
+def test_killed_at_a_hundred_random_moments(embedded_desk: Desk, api: ScriptedProcess, number: int) -> None:
     """The same, a hundred times."""
-    _kill_at_random(desk, api, number)
+    _kill_at_random(embedded_desk, api, number)
 
 
-def test_with_only_a_cli_killed_in_mid_stream_no_call_is_repeated(desk: Desk, api: ScriptedProcess) -> None:
+def test_with_only_a_cli_killed_in_mid_stream_no_call_is_repeated(
+    embedded_desk: Desk, api: ScriptedProcess
+) -> None:
     """The gateway reads the answer to its end, keeps it, and gives it to the CLI that comes after."""
-    command = desk.start("run", "How?", "--sources", "notes.md")
+    command = embedded_desk.start("run", "How?", "--sources", "notes.md")
     until_sync(lambda: len(api.calls().completed()) == 1, "the lead's first answer", timeout_s=60)
     until_sync(lambda: any(c.outcome == "open" for c in api.calls().messages()), "a call to be on the wire")
     kill(*command.clis())
-    row = after_kill_of_another(desk, api, command)
+    row = after_kill_of_another(embedded_desk, api, command)
     row.check()
     assert row.repeated == 0
 

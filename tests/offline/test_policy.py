@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from harness.gateway.offline import OfflineUpstream
 from harness.offline.policy import respond
-from harness.offline.upstream import events
 from harness.wire import StreamReader
 
 from .checks import check, conversations
@@ -39,10 +39,11 @@ def test_usage_grows_with_the_conversation() -> None:
 
 async def test_the_upstream_streams_the_same_message() -> None:
     """The events put together are what the policy answers."""
-    request = asked("<question>What is a lease?</question>", CORPUS_TOOLS).request()
+    request = asked("<question>What is a lease?</question>", CORPUS_TOOLS).request() | {"stream": True}
     reader = StreamReader()
-    async for event in events(request):
-        reader.feed(event)
+    async with OfflineUpstream().send(b"", request, {}, "") as answer:
+        async for event in answer.chunks:
+            reader.feed(event)
     assert reader.message == respond(request)
 
 
