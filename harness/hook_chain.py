@@ -21,6 +21,7 @@ from harness.errors import BadSettings
 from harness.events import ToolDenied
 from harness.hooks import AfterTool, Allow, BeforeTool, Decision, Defer, Deny, Hook, Run
 from harness.records import Replay
+from harness.resume import DELEGATE
 from harness.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -96,8 +97,12 @@ class HookChain:
                     continue
                 case Allow():
                     return _decision("allow")
-                case Defer():
+                case Defer() if call.tool == DELEGATE:
                     return _decision("defer")
+                case Defer():
+                    reason = f"The hook '{hook.name}' deferred {call.tool}; only a delegation can wait."
+                    await self._note_denial(hook, call, reason)
+                    return _decision("deny", reason)
                 case Deny(reason=reason):
                     await self._note_denial(hook, call, reason)
                     return _decision("deny", reason)

@@ -53,6 +53,8 @@ class ModelCall:
     auxiliary: bool
     model: str
     requested_at: datetime
+    attempts: int = 1
+    lost: int = 0
 
 
 @dataclass
@@ -98,8 +100,9 @@ class RunState:
     @property
     def usage(self) -> Usage:
         """What the run used. A call that never ended was sent, and what it used is not known."""
-        lost = len(self.lost_calls)
-        return self.settled + Usage(attempts=lost, unattributed_calls=lost)
+        attempts = sum(call.attempts for call in self.lost_calls)
+        lost = sum(1 + call.lost for call in self.lost_calls)
+        return self.settled + Usage(attempts=attempts, unattributed_calls=lost)
 
     @property
     def attempts(self) -> int:
@@ -245,6 +248,9 @@ def _apply_run(state: SessionState, run: RunState, event: ev.Event) -> None:
             if not call.auxiliary:
                 run.last_call = call.call_id
                 run.took_last_turn = call.last_turn
+        case ev.ModelRetried() as call if call.call_id in run.open_calls:
+            run.open_calls[call.call_id].attempts += 1
+            run.open_calls[call.call_id].lost += call.lost
         case ev.ModelFinished() as call:
             ended = _end_call(run, call.call_id)
             if ended is not None:

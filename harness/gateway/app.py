@@ -20,7 +20,7 @@ from typing import Any
 from aiohttp import web
 
 from harness.errors import GatewayError, LeaseLost
-from harness.gateway.door import Call, Door
+from harness.gateway.door import Call, Door, Failed
 from harness.gateway.upstream import Answer, Upstream, UpstreamLost
 from harness.limits import Refused
 from harness.store.journal import KeptResponse
@@ -138,7 +138,7 @@ class _Relay:
                 if response is not None:
                     return response
         except (UpstreamLost, LeaseLost) as problem:
-            await self._fail(None, str(problem), may_have_cost=isinstance(problem, UpstreamLost))
+            await self._fail(Failed(None, str(problem)))
             if not self._begun:
                 return _error(529, "overloaded_error", str(problem))
             return self._cut_off()
@@ -152,11 +152,15 @@ class _Relay:
             async with upstream.send(self.call.body, self.call.request, headers, query) as answer:
                 if answer.status not in RETRIED or last:
                     return await self._relay(answer)
+                body = b"".join([chunk async for chunk in answer.chunks])
+                failed = Failed(answer.status, _message_in(body))
                 pause = _pause(self.call.attempts, answer.headers.get("retry-after"))
-        except UpstreamLost:
+        except UpstreamLost as problem:
+            self.call.lost += problem.sent
             if self._begun or last:
                 raise
-            pause = _pause(self.call.attempts, None)
+            failed, pause = Failed(None, str(problem), problem.sent), _pause(self.call.attempts, None)
+        await self.door.retried(self.call, failed, pause)
         await asyncio.sleep(pause)
         return None
 
@@ -168,7 +172,7 @@ class _Relay:
         if answer.status == 200:
             await self.door.completed(self.call, _message(body), datetime.now(UTC), kind, body)
         else:
-            await self._fail(answer.status, _message_in(body), may_have_cost=False)
+            await self._fail(Failed(answer.status, _message_in(body)))
         return web.Response(status=answer.status, headers=answer.headers, body=body)
 
     async def _relay_stream(self, answer: Answer, kind: str) -> web.StreamResponse:
@@ -195,7 +199,8 @@ class _Relay:
         if reader.error is None:
             raise UpstreamLost("The model's answer broke off before its end.")
         problem = f"The model's answer ended in an error: {reader.error.get('message')}"
-        await self._fail(None, problem, may_have_cost=True)
+        self.call.lost += 1
+        await self._fail(Failed(None, problem))
         return response
 
     def _cut_off(self) -> web.StreamResponse:
@@ -204,10 +209,10 @@ class _Relay:
             self.request.transport.close()
         return web.Response()
 
-    async def _fail(self, status: int | None, problem: str, *, may_have_cost: bool) -> None:
-        log.info("model call %s failed: %s", self.call.call_id, problem)
+    async def _fail(self, failed: Failed) -> None:
+        log.info("model call %s failed: %s", self.call.call_id, failed.problem)
         with contextlib.suppress(LeaseLost):
-            await self.door.failed(self.call, status, problem, may_have_cost=may_have_cost)
+            await self.door.failed(self.call, failed)
 
 
 async def _pass_on(response: web.StreamResponse, chunk: bytes) -> None:

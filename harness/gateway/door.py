@@ -33,6 +33,17 @@ class Call:
     conversation: str
     began: datetime
     attempts: int = 0
+    lost: int = 0
+    """Attempts that reached the model and whose answers were lost: what they used is not known."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """How an attempt, or the whole call, failed: HTTP status if there was one; `lost` if it may have cost."""
+
+    status: int | None
+    problem: str
+    lost: bool = False
 
 
 @dataclass
@@ -102,7 +113,10 @@ class Door:
         """
         used = message.get("usage") or {}
         usage = Usage(
-            **{name: int(used.get(name) or 0) for name in _COUNTED}, model_calls=1, attempts=call.attempts
+            **{name: int(used.get(name) or 0) for name in _COUNTED},
+            model_calls=1,
+            attempts=call.attempts,
+            unattributed_calls=call.lost + (not used),
         )
         model = str(message.get("model") or call.model)
         keep = KeptResponse(call.conversation, call.call_id, content_type, body)
@@ -113,7 +127,7 @@ class Door:
                 model=model,
                 message_id=message.get("id"),
                 stop_reason=message.get("stop_reason"),
-                usage=usage if used else usage + Usage(unattributed_calls=1),
+                usage=usage,
                 cost_usd=cost_usd(model, usage),
                 first_token_s=(first_token - call.began).total_seconds() if first_token else None,
             ),
@@ -122,15 +136,30 @@ class Door:
             keep=keep,
         )
 
-    async def failed(self, call: Call, status: int | None, problem: str, *, may_have_cost: bool) -> None:
-        """Commit that a call brought no complete response."""
+    async def retried(self, call: Call, failed: Failed, pause_s: float) -> None:
+        """Commit that an attempt failed and that another follows after a pause."""
+        await self.journal.append(
+            ev.ModelRetried(
+                call_id=call.call_id,
+                auxiliary=call.auxiliary,
+                status=failed.status,
+                problem=failed.problem,
+                lost=failed.lost,
+                pause_s=round(pause_s, 3),
+            ),
+            run_id=self.run_id,
+            span=self._span(call, ended=False),
+        )
+
+    async def failed(self, call: Call, failed: Failed) -> None:
+        """Commit that a call brought no complete response; its lost attempts may have cost."""
         await self.journal.append(
             ev.ModelFailed(
                 call_id=call.call_id,
                 auxiliary=call.auxiliary,
-                status=status,
-                problem=problem,
-                usage=Usage(attempts=call.attempts, unattributed_calls=int(may_have_cost)),
+                status=failed.status,
+                problem=failed.problem,
+                usage=Usage(attempts=call.attempts, unattributed_calls=call.lost),
             ),
             run_id=self.run_id,
             span=self._span(call, ended=True),

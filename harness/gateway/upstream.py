@@ -26,7 +26,11 @@ class Answer:
 
 
 class UpstreamLost(GatewayError):
-    """The connection to the model failed before or while it answered."""
+    """The connection to the model failed; `sent` says that the request may have reached it, and have cost."""
+
+    def __init__(self, problem: str, *, sent: bool = True) -> None:
+        super().__init__(problem)
+        self.sent = sent
 
 
 class Upstream(Protocol):
@@ -53,6 +57,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
 """Seconds. A model may think for minutes before its first token, and pings keep a stream alive after it."""
 
 _LOST = (aiohttp.ClientError, TimeoutError)
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
 
 class LiveUpstream:
@@ -84,7 +89,10 @@ class LiveUpstream:
                 url, data=body, headers=passed, proxy=self._proxy, allow_redirects=False
             )
         except _LOST as problem:
-            raise UpstreamLost(f"The model service could not be reached: {_said(problem)}") from problem
+            raise UpstreamLost(
+                f"The model service could not be reached: {_said(problem)}",
+                sent=not isinstance(problem, _NEVER_SENT),
+            ) from problem
         async with response:
             answered = {name.lower(): value for name, value in response.headers.items()}
             back = {

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
+from harness.delegation import DELEGATE
 from harness.errors import BadSettings, StoreUnavailable
 from harness.hook_chain import HookChain, load_hooks
 from harness.hooks import AfterTool, Allow, BeforeTool, Decision, Defer, Deny, Hook, Run
@@ -124,11 +125,18 @@ async def test_the_first_decision_counts(decided: Decision, told: str) -> None:
         hook("second", answering(decided, seen, "second")),
         hook("third", answering(Deny("never asked"), seen, "third")),
     )
-    answer = await fire(chain(*hooks))
+    answer = await fire(chain(*hooks), DELEGATE)
     assert decision(answer) == told
     assert seen == ["first", "second"]
     if told == "deny":
         assert reason(answer) == "no"
+
+
+async def test_only_a_delegation_can_be_deferred() -> None:
+    """Any other call would be asked for again at once, for ever: it is refused, and the hook is named."""
+    answer = await fire(chain(hook("patient", answering(Defer()))), "Bash")
+    assert decision(answer) == "deny"
+    assert "The hook 'patient' deferred Bash" in str(reason(answer))
 
 
 async def test_a_hook_is_told_of_the_call() -> None:

@@ -14,7 +14,7 @@ import psutil
 from harness.audit import audit
 from harness.state import SessionState, fold
 from harness.store.database import Database
-from harness.store.embedded import EmbeddedServer
+from harness.store.embedded import EmbeddedServer, status
 from harness.store.journal import load_state, read_events
 from harness.store.transcripts import read_transcript
 from tests.e2e.running import Command, Desk
@@ -110,12 +110,8 @@ def only_session(desk: Desk) -> str | None:
 
 def servers(home: Path) -> list[psutil.Process]:
     """The embedded server of a home, postmaster and all."""
-    found = []
-    for pid_file in home.glob("harness/**/postmaster.pid"):
-        pid = int(pid_file.read_text().splitlines()[0])
-        if psutil.pid_exists(pid):
-            found += [psutil.Process(pid), *tree(pid)]
-    return found
+    pid = status(home / "harness").pid
+    return [psutil.Process(pid), *tree(pid)] if pid else []
 
 
 def _read(desk: Desk, work: Callable[[Database], Awaitable[T]]) -> T:

@@ -339,7 +339,7 @@ async def test_a_passing_refusal_is_tried_again(bench: Bench, status: int) -> No
     answer = await bench.send()
     assert answer.status_code == 200
     assert b"At last." in answer.content
-    assert await bench.kinds() == ["model.requested", "model.finished"]
+    assert await bench.kinds() == ["model.requested", "model.retried", "model.retried", "model.finished"]
     assert (bench.run.usage.attempts, bench.run.usage.model_calls) == (3, 1)
     assert len({call.request.raw for call in bench.api.calls.messages()}) == 1
 
@@ -396,7 +396,36 @@ async def test_a_service_that_is_away_is_tried_again(
         assert answer.status_code == 529
         assert "The model service could not be reached" in answer.json()["error"]["message"]
         assert bench.run.usage.attempts == app.MAX_ATTEMPTS
-        assert await bench.kinds() == ["model.requested", "model.failed"]
+        retried = ["model.retried"] * (app.MAX_ATTEMPTS - 1)
+        assert await bench.kinds() == ["model.requested", *retried, "model.failed"]
+        assert bench.run.usage.unattributed_calls == 0, "nothing was sent"
+
+
+async def test_an_attempt_without_an_answer_is_unattributed(database: Database, api: ScriptedApi) -> None:
+    """Sent, and the connection broke before an answer: the next attempt is settled, this one is unknown."""
+    asked = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        if asked > 1:
+            usage = {"input_tokens": 5, "output_tokens": 6}
+            body = json.dumps({"id": "m", "model": MODEL, "content": [], "usage": usage}).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
+            writer.write(b"connection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with bench_on(database, api, base_url=f"http://127.0.0.1:{port}") as bench:
+            assert (await bench.send()).status_code == 200
+            known = Usage(input_tokens=5, output_tokens=6, model_calls=1, attempts=2, unattributed_calls=1)
+            assert bench.run.usage == known
+            assert await bench.kinds() == ["model.requested", "model.retried", "model.finished"]
 
 
 @pytest.fixture

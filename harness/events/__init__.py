@@ -1,0 +1,73 @@
+"""The journal's events: typed payloads in one envelope.
+
+A session's state is a fold over these (see `harness.state`); nothing else is the truth about a session.
+Payloads carry a schema version. An event written by an older version is lifted by its upcasters when it is
+read, and never rewritten.
+"""
+
+from harness.events.calls import (
+    ModelFailed,
+    ModelFinished,
+    ModelReplayed,
+    ModelRequested,
+    ModelRetried,
+    ToolDenied,
+    ToolFinished,
+    ToolRequested,
+)
+from harness.events.delegations import DelegationJoined, DelegationRequested, DelegationVoided
+from harness.events.envelope import Event, Span, now, pretty, span_id, trace_id
+from harness.events.payload import Payload
+from harness.events.payloads import UPCASTERS, AnyPayload, read_payload
+from harness.events.runs import (
+    AgentRunCreated,
+    AgentRunFinished,
+    AgentRunInterrupted,
+    AgentRunReopened,
+    AgentRunStarted,
+    AgentRunSuspended,
+    CliStarted,
+)
+from harness.events.session import (
+    SessionAsked,
+    SessionCreated,
+    SessionFinished,
+    SessionResumed,
+    SessionSuspended,
+)
+
+__all__ = [
+    "UPCASTERS",
+    "AgentRunCreated",
+    "AgentRunFinished",
+    "AgentRunInterrupted",
+    "AgentRunReopened",
+    "AgentRunStarted",
+    "AgentRunSuspended",
+    "AnyPayload",
+    "CliStarted",
+    "DelegationJoined",
+    "DelegationRequested",
+    "DelegationVoided",
+    "Event",
+    "ModelFailed",
+    "ModelFinished",
+    "ModelReplayed",
+    "ModelRequested",
+    "ModelRetried",
+    "Payload",
+    "SessionAsked",
+    "SessionCreated",
+    "SessionFinished",
+    "SessionResumed",
+    "SessionSuspended",
+    "Span",
+    "ToolDenied",
+    "ToolFinished",
+    "ToolRequested",
+    "now",
+    "pretty",
+    "read_payload",
+    "span_id",
+    "trace_id",
+]

@@ -1,0 +1,98 @@
+"""What happens to a model call and to a tool call."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from harness.events.payload import Payload
+from harness.records import Replay, Usage
+
+
+class ModelRequested(Payload):
+    """The checkpoint of a model call. (agent run, request hash, ordinal) names the call."""
+
+    kind: Literal["model.requested"] = "model.requested"
+    call_id: str
+    request_hash: str
+    ordinal: int
+    auxiliary: bool
+    last_turn: bool = False
+    model: str
+
+
+class ModelRetried(Payload):
+    """An attempt of a model call failed and another follows; `lost` says that it may have cost."""
+
+    kind: Literal["model.retried"] = "model.retried"
+    call_id: str
+    auxiliary: bool
+    status: int | None
+    problem: str
+    lost: bool
+    pause_s: float
+
+
+class ModelFinished(Payload):
+    """A model call's completed response and what it used."""
+
+    kind: Literal["model.finished"] = "model.finished"
+    call_id: str
+    auxiliary: bool
+    model: str
+    message_id: str | None
+    stop_reason: str | None
+    usage: Usage
+    cost_usd: float | None
+    first_token_s: float | None
+
+
+class ModelFailed(Payload):
+    """A model call that brought no complete response. What it used is unattributed when it may have cost."""
+
+    kind: Literal["model.failed"] = "model.failed"
+    call_id: str
+    auxiliary: bool
+    status: int | None
+    problem: str
+    usage: Usage
+
+
+class ModelReplayed(Payload):
+    """A model call that was answered from the kept response of an earlier one: nothing was sent or paid."""
+
+    kind: Literal["model.replayed"] = "model.replayed"
+    call_id: str
+    auxiliary: bool
+
+
+class ToolRequested(Payload):
+    """The checkpoint of a tool call, committed before the tool may run."""
+
+    kind: Literal["tool.requested"] = "tool.requested"
+    tool_use_id: str
+    tool: str
+    input: dict[str, Any]
+    call_id: str | None
+    replay: Replay
+
+
+class ToolFinished(Payload):
+    """A tool call's end. `result_hash` names what the agent was given; `sources` are what it read by it."""
+
+    kind: Literal["tool.finished"] = "tool.finished"
+    tool_use_id: str
+    tool: str
+    error: str | None = None
+    result_hash: str | None = None
+    result_chars: int = 0
+    sources: tuple[str, ...] = ()
+
+
+class ToolDenied(Payload):
+    """A hook refused a tool call; it did not run."""
+
+    kind: Literal["tool.denied"] = "tool.denied"
+    tool_use_id: str
+    tool: str
+    hook: str
+    reason: str

@@ -1,0 +1,86 @@
+"""Every kind of payload, and how a stored one is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from harness.events.calls import (
+    ModelFailed,
+    ModelFinished,
+    ModelReplayed,
+    ModelRequested,
+    ModelRetried,
+    ToolDenied,
+    ToolFinished,
+    ToolRequested,
+)
+from harness.events.delegations import DelegationJoined, DelegationRequested, DelegationVoided
+from harness.events.runs import (
+    AgentRunCreated,
+    AgentRunFinished,
+    AgentRunInterrupted,
+    AgentRunReopened,
+    AgentRunStarted,
+    AgentRunSuspended,
+    CliStarted,
+)
+from harness.events.session import (
+    SessionAsked,
+    SessionCreated,
+    SessionFinished,
+    SessionResumed,
+    SessionSuspended,
+)
+
+AnyPayload = Annotated[
+    SessionCreated
+    | SessionResumed
+    | SessionAsked
+    | SessionSuspended
+    | SessionFinished
+    | AgentRunCreated
+    | AgentRunStarted
+    | CliStarted
+    | AgentRunSuspended
+    | AgentRunInterrupted
+    | AgentRunFinished
+    | AgentRunReopened
+    | ModelRequested
+    | ModelRetried
+    | ModelFinished
+    | ModelFailed
+    | ModelReplayed
+    | ToolRequested
+    | ToolFinished
+    | ToolDenied
+    | DelegationRequested
+    | DelegationJoined
+    | DelegationVoided,
+    Field(discriminator="kind"),
+]
+
+_ADAPTER: TypeAdapter[AnyPayload] = TypeAdapter(AnyPayload)
+
+UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""(kind, version) -> a function that lifts such a payload to version + 1."""
+
+
+def read_payload(kind: str, version: int, payload: Mapping[str, Any]) -> AnyPayload:
+    """Validate a stored payload, lifting an older version step by step.
+
+    Raises:
+        ValueError: the payload does not fit its kind (pydantic's ValidationError), or its version is not one
+            that this harness can lift: it was written by a newer one.
+    """
+    lifted = dict(payload)
+    while (kind, version) in UPCASTERS:
+        lifted = UPCASTERS[kind, version](lifted)
+        version += 1
+    read = _ADAPTER.validate_python(lifted, strict=False)
+    known = type(read).VERSION
+    if (read.kind, known) != (kind, version):
+        raise ValueError(f"{kind} of version {version} is not version {known} of {read.kind}")
+    return read

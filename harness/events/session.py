@@ -1,0 +1,61 @@
+"""What happens to a session."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.events.payload import Payload
+from harness.flow import Node
+from harness.records import Limits
+
+
+class SessionCreated(Payload):
+    """A person asked a question. Holds all that a later process needs to go on."""
+
+    kind: Literal["session.created"] = "session.created"
+    tenant: str
+    question: str
+    flow_name: str
+    flow: Node
+    upstream: Literal["live", "offline", "direct"]
+    limits: Limits
+    model: str | None = None
+    bundles: dict[str, str] = Field(default_factory=dict, description="bundle name -> version at the start")
+    sources: int = 0
+    project: str | None = None
+
+
+class SessionResumed(Payload):
+    """A process took the session's lease and goes on."""
+
+    kind: Literal["session.resumed"] = "session.resumed"
+    token: int
+    host: str
+    pid: int
+    limits: Limits | None = Field(default=None, description="replaces the session's limits when given")
+
+
+class SessionAsked(Payload):
+    """A follow-up question to a finished session."""
+
+    kind: Literal["session.asked"] = "session.asked"
+    question: str
+
+
+class SessionSuspended(Payload):
+    """Work stopped cleanly at the last checkpoint; the session can be resumed."""
+
+    kind: Literal["session.suspended"] = "session.suspended"
+    reason: str
+
+
+class SessionFinished(Payload):
+    """The session's outcome, with the report and what the citation check found."""
+
+    kind: Literal["session.finished"] = "session.finished"
+    status: Literal["done", "needs_help", "failed", "cancelled"]
+    report: str | None
+    problem: str | None
+    citations: dict[str, Any] | None = None
