@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from benchmarks import agent_run_cpu, embedded_start, gateway, journal_append, offline_run
+from benchmarks import agent_run_cpu, embedded_start, gateway, journal_append, offline_run, resume_time
 from benchmarks.rows import Row, table
 
 BENCHMARKS: Mapping[str, Callable[[bool], list[Row]]] = {
@@ -19,6 +19,7 @@ BENCHMARKS: Mapping[str, Callable[[bool], list[Row]]] = {
     "gateway": gateway.measure,
     "agent_run_cpu": agent_run_cpu.measure,
     "offline_run": offline_run.measure,
+    "resume_time": resume_time.measure,
 }
 
 

@@ -8,6 +8,7 @@ FRAME = 6
 """Events of a text's stream that are not its deltas: message_start, ping, the block's two, the end's two."""
 
 LOOK = "mcp__desk__look"
+SEARCH = "mcp__corpus__search"
 
 
 def stream(request: Request, events: int | None = None) -> Reply:
@@ -24,3 +25,11 @@ def looking(request: Request, calls: int, events: int) -> Reply:
     pieces = len('{"at": "place 10"}')
     words = events - FRAME - 2 - pieces
     return Reply([text("word by " * words), call], deltas=words)
+
+
+def searching(request: Request) -> Reply:
+    """Search twice, each time after a text, and then answer."""
+    if request.is_auxiliary or request.turn >= 2:
+        return Reply([text("That is all.")])
+    words = "The documents may say more about this. " * 30
+    return Reply([text(words), tool_use(SEARCH, {"query": "tide", "limit": 1})])

@@ -18,7 +18,7 @@ from harness.bundles.validate import validate_output
 from harness.claude import Conversation, Ending, converse
 from harness.context import RunView, SessionContext
 from harness.direct import TranscriptMeter
-from harness.errors import AgentError, HarnessError, LeaseLost, StoreUnavailable
+from harness.errors import AgentError, HarnessError, StoreUnavailable
 from harness.gateway.door import Door
 from harness.hook_chain import HookChain
 from harness.limits import cost_left, spent, time_left_s
@@ -96,8 +96,7 @@ class AgentRun:
         await asyncio.to_thread(end_survivor, self._view.run)
         transcript = await self._transcript()
         await self._void_lost_delegations(transcript)
-        typed = self._view.bundle.output is not None
-        point = resume_point(self._view.run, transcript, typed=typed)
+        point = resume_point(self._view.run, transcript, typed=self._view.bundle.output is not None)
         match point:
             case Settled(output=output):
                 await self._answered(output, output)
@@ -156,7 +155,7 @@ class AgentRun:
             raise
         finally:
             await asyncio.to_thread(sweep, folder.root, claude_session_id)
-        return await self._conclude(ending)
+        return await self._conclude(ending, store.broken)
 
     async def _converse(
         self, point: ResumePoint, claude_session_id: str, folder: AttemptFolder, store: TranscriptStore
@@ -194,12 +193,13 @@ class AgentRun:
             max_turns=None if steps is None else max(1, steps - view.run.steps) + (gateway is not None),
             max_budget_usd=None if gateway else cost_left(view.state, view.run),
             environment=told,
+            on_stop=lambda: gateway.close_door(token) if gateway and token else None,
         )
         try:
             async with asyncio.timeout(time_left_s(view.run)):
                 ending = await converse(talk, self._note_process)
                 if gateway and token and ending.kind == "died":
-                    await gateway.settle(token)
+                    await gateway.settle(door)
                 return ending
         except TimeoutError:
             return Ending("budget", problem="time")
@@ -210,10 +210,10 @@ class AgentRun:
     def _hooks(self, belt: Toolbelt) -> Any:
         return HookChain(self._session.hooks, self._view, belt.replay_of).matchers()
 
-    async def _conclude(self, ending: Ending) -> Ending | None:
+    async def _conclude(self, ending: Ending, broken: str | None) -> Ending | None:
         """Commit an ending. It is returned when the run may simply be tried again."""
         if not self._session.lease.held:
-            raise LeaseLost(f"The lease on session {self._view.state.id} is gone; this process stops.")
+            raise self._session.lease.gone()
         match ending.kind:
             case "answered":
                 await self._answered(ending.text, ending.structured)
@@ -227,7 +227,7 @@ class AgentRun:
                 await self._finish(Outcome(status="failed", problem=ending.problem))
             case "mirror_error":
                 await self._interrupted("the transcript could not be stored")
-                raise MustSuspend(ending.problem or "The transcript could not be stored.")
+                raise MustSuspend(broken or ending.problem or "The transcript could not be stored.")
             case "api_error" if ending.api_status == 402 or spent(self._view.state, self._view.run):
                 await self._needs_help(spent(self._view.state, self._view.run) or "cost", None)
             case "api_error" if ending.api_status is not None and ending.api_status not in TRANSIENT:

@@ -58,6 +58,9 @@ def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[
         "TMPDIR": str(folder.temporary),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS": "1",
+        # A command in the background dies with its CLI, and its call has ended before it.
+        "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+        "BASH_DEFAULT_TIMEOUT_MS": "600000",
     }
     if gateway is not None:
         base_url, token = gateway

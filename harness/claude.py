@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,17 +19,20 @@ from claude_agent_sdk import (
     ResultMessage,
     SessionStore,
 )
-from claude_agent_sdk.types import EffortLevel, HookEvent, McpServerConfig
+from claude_agent_sdk.types import EffortLevel, HookEvent, HookJSONOutput, McpServerConfig
 
 from harness.attempt import AttemptFolder
 
-FIRST_MESSAGE_S = 60.0
-"""A CLI that says nothing at all for this long has not started."""
+FIRST_SIGN_S = 60.0
+"""A CLI that neither says anything nor asks a hook for this long has not started."""
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """Everything one CLI process needs. `prompt` None: resume at a deferred call."""
+    """Everything one CLI process needs. `prompt` None: resume at a deferred call.
+
+    `on_stop` is called when the conversation is left, before its process has ended.
+    """
 
     claude_session_id: str
     resume: bool
@@ -46,6 +50,7 @@ class Conversation:
     max_turns: int | None
     max_budget_usd: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    on_stop: Callable[[], None] = lambda: None
 
 
 EndingKind = Literal[
@@ -68,39 +73,38 @@ class Ending:
 async def converse(talk: Conversation, on_process: Callable[[int], Awaitable[None]]) -> Ending:
     """Run one CLI process to its end; `on_process` gets its process id once it has started."""
     errors: list[str] = []
-    client = ClaudeSDKClient(_options(talk, errors))
     try:
-        async with _connected(client):
-            await on_process(_pid(talk.folder.pid_file))
-            if talk.prompt is not None:
-                await client.query(talk.prompt)
-            return await _listen(client, errors)
+        async with asyncio.timeout(FIRST_SIGN_S) as patience:
+            client = ClaudeSDKClient(_options(talk, errors, partial(patience.reschedule, None)))
+            async with _connected(client, talk.on_stop):
+                await on_process(_pid(talk.folder.pid_file))
+                if talk.prompt is not None:
+                    await client.query(talk.prompt)
+                return await _listen(client, errors, partial(patience.reschedule, None))
     except (ClaudeSDKError, OSError, RuntimeError) as problem:
         said = errors[-1] if errors else str(problem)
         return Ending("died", problem=f"The agent's CLI process ended unexpectedly: {said.strip()[:300]}")
 
 
 @contextlib.asynccontextmanager
-async def _connected(client: ClaudeSDKClient) -> AsyncIterator[None]:
+async def _connected(client: ClaudeSDKClient, on_stop: Callable[[], None]) -> AsyncIterator[None]:
     await client.connect()
     try:
         yield
     finally:
+        # A process has seconds to end in, and nobody to ask for its tools any more: it must not call a model.
+        on_stop()
         # Shielded: a cancelled run must not leave its process behind.
         await asyncio.shield(client.disconnect())
 
 
-async def _listen(client: ClaudeSDKClient, errors: list[str]) -> Ending:
-    messages = client.receive_messages()
-    async with asyncio.timeout(FIRST_MESSAGE_S) as patience:
-        async for message in messages:
-            patience.reschedule(None)
-            if isinstance(message, MirrorErrorMessage):
-                return Ending(
-                    "mirror_error", problem="The transcript could not be stored; the run was stopped."
-                )
-            if isinstance(message, ResultMessage):
-                return _ending(message)
+async def _listen(client: ClaudeSDKClient, errors: list[str], heard: Callable[[], None]) -> Ending:
+    async for message in client.receive_messages():
+        heard()
+        if isinstance(message, MirrorErrorMessage):
+            return Ending("mirror_error", problem="The transcript could not be stored; the run was stopped.")
+        if isinstance(message, ResultMessage):
+            return _ending(message)
     said = errors[-1].strip()[:300] if errors else "it ended without a result"
     return Ending("died", problem=f"The agent's CLI process ended unexpectedly: {said}")
 
@@ -115,13 +119,23 @@ def _ending(result: ResultMessage) -> Ending:
     if result.subtype == "error_max_structured_output_retries":
         return Ending("bad_output", problem="The agent's typed output was wrong again and again.")
     if result.is_error:
+        # A compaction that failed in passing is reported as refused for good; another try tells them apart.
+        passing = result.terminal_reason == "prompt_too_long"
         problem = result.result or "; ".join(result.errors or ()) or f"The run ended as {result.subtype}."
-        return Ending("api_error", api_status=result.api_error_status, problem=problem)
+        status = None if passing else result.api_error_status
+        return Ending("api_error", api_status=status, problem=problem)
     return Ending("answered", text=result.result, structured=result.structured_output)
 
 
-def _options(talk: Conversation, errors: list[str]) -> ClaudeAgentOptions:
+def _options(talk: Conversation, errors: list[str], heard: Callable[[], None]) -> ClaudeAgentOptions:
     schema = talk.output_schema
+
+    async def note(*_: object) -> HookJSONOutput:
+        # Resumed at a call, the CLI is silent until the tool has ended: the hook is its only sign of life.
+        heard()
+        return {}
+
+    before_tool = [HookMatcher(hooks=[note]), *talk.hooks.get("PreToolUse", ())]
     return ClaudeAgentOptions(
         session_id=None if talk.resume else talk.claude_session_id,
         resume=talk.claude_session_id if talk.resume else None,
@@ -139,7 +153,7 @@ def _options(talk: Conversation, errors: list[str]) -> ClaudeAgentOptions:
         output_format={"type": "json_schema", "schema": dict(schema)} if schema else None,
         session_store=talk.store,
         session_store_flush="eager",
-        hooks=talk.hooks,
+        hooks={**talk.hooks, "PreToolUse": before_tool},
         max_turns=talk.max_turns,
         max_budget_usd=talk.max_budget_usd,
         cli_path=talk.folder.launcher,

@@ -11,6 +11,7 @@ from harness.bundles.bundle import Bundle
 from harness.events import AnyPayload, Event, Span
 from harness.flow import Agent, Lead
 from harness.gateway.app import Gateway
+from harness.hook_chain import off_the_clock
 from harness.hooks import Hook
 from harness.settings import Settings
 from harness.state import RunState, SessionState
@@ -92,5 +93,6 @@ class RunView:
         return self.session.lease.cancel_requested.is_set()
 
     async def record(self, payload: AnyPayload, *, span: Span | None = None) -> Event:
-        """Commit an event to the journal under this agent run."""
-        return await self.session.journal.append(payload, run_id=self.run_id, span=span)
+        """Commit an event to the journal under this agent run; a hook's deadline waits meanwhile."""
+        with off_the_clock():
+            return await self.session.journal.append(payload, run_id=self.run_id, span=span)

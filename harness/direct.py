@@ -17,7 +17,7 @@ from harness.store.transcripts import Entry
 
 LOSSES = (
     "Direct calls: a budget stops the next tool call, not the next model call; retries and time to first "
-    "token are unknown; a killed call is paid again."
+    "token are unknown; a killed call is paid again; summing up a session that grew long is not counted."
 )
 
 _COUNTED = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")

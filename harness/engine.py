@@ -83,7 +83,7 @@ class Engine:
                     del self._active[run_id]
                     task.result()
             if watch.done() and not session.lease.cancel_requested.is_set():
-                raise LeaseLost(f"The lease on session {session.state.id} is gone; this process stops.")
+                raise session.lease.gone()
 
     async def _create(self, spec: RunSpec) -> None:
         session = self._session

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -129,8 +132,10 @@ class HookChain:
 
     async def _guarded(self, hook: Hook, work: Callable[[], Awaitable[Any]]) -> Any:
         """Do a hook's work within its time; a failure is a denial, or nothing if the hook only watches."""
+        clock = _Clock()
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(self._deadline_s) as clock.deadline:
+                _CLOCK.set(clock)
                 return await work()
         except BaseException as problem:  # noqa: BLE001  (a raising hook would let the tool run)
             said = "did not answer in time" if isinstance(problem, TimeoutError) else repr(problem)
@@ -138,6 +143,36 @@ class HookChain:
             if hook.on_failure == "ignore" and not _being_stopped():
                 return None
             return Deny(f"The hook '{hook.name}' failed ({said}), so the tool was not run.")
+        finally:
+            clock.deadline = None
+
+
+@dataclass
+class _Clock:
+    """The deadline of a hook, as long as the hook is at work."""
+
+    deadline: asyncio.Timeout | None = None
+
+
+_CLOCK: ContextVar[_Clock | None] = ContextVar("the clock of the hook at work", default=None)
+
+
+@contextmanager
+def off_the_clock() -> Iterator[None]:
+    """Stop the clock of the hook at work meanwhile: waiting for the store is no fault of its own."""
+    clock, now = _CLOCK.get() or _Clock(), asyncio.get_running_loop().time
+    until = clock.deadline.when() if clock.deadline else None
+    if clock.deadline is None or until is None:
+        yield
+        return
+    left_s = until - now()
+    clock.deadline.reschedule(None)
+    try:
+        yield
+    finally:
+        # What a hook has left behind at work has no deadline any more.
+        if clock.deadline is not None:
+            clock.deadline.reschedule(now() + left_s)
 
 
 async def _decided(

@@ -30,7 +30,7 @@ from harness.session import Session, Tools
 from harness.settings import Settings, from_environment
 from harness.state import SessionState
 from harness.store.database import Database, Json
-from harness.store.journal import Journal, load_state
+from harness.store.journal import Journal, catch_up, load_state
 from harness.store.lease import Holder, Lease, acquire
 from harness.store.open import open_store
 from harness.store.queries import queries
@@ -154,7 +154,7 @@ class Harness:
         state = await self.state(session_id)
         if _ended(state):
             return await self._closed(state)
-        return await self._take_up(session_id, None, budget_usd, max_concurrent, on_wait)
+        return await self._take_up(state, None, budget_usd, max_concurrent, on_wait)
 
     async def ask(
         self,
@@ -173,7 +173,7 @@ class Harness:
                 f"Session {session_id} is {state.status}, not done; "
                 f"finish it first with: harness resume {session_id}"
             )
-        return await self._take_up(session_id, asked, budget_usd, max_concurrent, on_wait)
+        return await self._take_up(state, asked, budget_usd, max_concurrent, on_wait)
 
     async def cancel(self, session_id: str) -> None:
         """Ask whoever advances a session to stop it for good; when nobody does, it is stopped here."""
@@ -210,23 +210,23 @@ class Harness:
 
     async def _take_up(
         self,
-        session_id: str,
+        state: SessionState,
         question: str | None,
         budget_usd: float | None,
         max_concurrent: int | None,
         on_wait: OnWait | None,
     ) -> Session:
         database = await self.database()
-        lease, _ = await acquire(database, session_id, ttl_s=self.settings.lease_ttl_s, on_wait=on_wait)
+        lease, _ = await acquire(database, state.id, ttl_s=self.settings.lease_ttl_s, on_wait=on_wait)
         lease.start()
         try:
-            state = await load_state(database, session_id)
+            await catch_up(database, state)
             if question is None and _ended(state):
                 await lease.release()
                 return await self._closed(state)
             self._check_resumable(state, budget_usd)
             journal = Journal(database, lease, state)
-            await database.run(_SQL["clear_cancel"], {"id": session_id, "token": lease.token})
+            await database.run(_SQL["clear_cancel"], {"id": state.id, "token": lease.token})
             await self._note_resumption(journal, question, budget_usd)
         except BaseException:
             await lease.release()

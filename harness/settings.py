@@ -208,6 +208,7 @@ class Settings(Record):
     result_limit: int = Field(
         default=20_000,
         ge=1000,
+        le=45_000,
         description="Characters of a tool's result an agent is given at once; it can read on.",
     )
     lease_ttl_s: float = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def end_survivor(run: RunState) -> None:
 
     Only a process of this machine and this boot whose start time is the one in the journal is touched.
     """
+    _end_left_behind([Path(folder) for folder in run.folders])
     cli, here = run.cli, Holder.here()
     same_machine = cli is not None and (cli.host, cli.boot_id) == (here.host, here.boot_id)
     if cli is not None and same_machine and process_alive(cli.pid, cli.process_started):
@@ -30,6 +32,16 @@ def end_survivor(run: RunState) -> None:
         if Path(folder).exists():
             _end_unnamed(Path(folder), run.claude_session_id or "")
             sweep(Path(folder), run.claude_session_id)
+
+
+def _end_left_behind(folders: Sequence[Path]) -> None:
+    """End what a killed CLI has started, a shell for example: it works in the folders of its attempt."""
+    for process in psutil.process_iter(["environ"]) if folders else ():
+        with suppress(psutil.NoSuchProcess):
+            place = (process.info["environ"] or {}).get("TMPDIR")
+            if place and any(Path(place).is_relative_to(folder) for folder in folders):
+                log.warning("ending the process %d that outlived its CLI", process.pid)
+                process.kill()
 
 
 def _end_unnamed(folder: Path, claude_session_id: str) -> None:

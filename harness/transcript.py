@@ -2,6 +2,7 @@
 
 Entries have `uuid`, `parentUuid`, `type` and, for user and assistant entries, a `message` of the Messages
 API. Several entries of one model message carry one content block each. Notes of the CLI's have neither id.
+A compaction begins a second root, a `compact_boundary`, and hangs its summary on it like a user's word.
 """
 
 from __future__ import annotations
@@ -83,6 +84,18 @@ def tool_results(entries: Iterable[Entry]) -> dict[str, bool]:
         if entry.get("type") == "user"
         for block in blocks(entry)
         if block.get("type") == "tool_result"
+    }
+
+
+def refused_by_cli(entries: Iterable[Entry]) -> set[str]:
+    """The calls that the CLI refused itself, unknown tools for example: no hook was asked about them."""
+    return {
+        block["tool_use_id"]
+        for entry in entries
+        if entry.get("type") == "user"
+        for block in blocks(entry)
+        if block.get("type") == "tool_result" and block.get("is_error")
+        if str(block.get("content")).startswith("<tool_use_error>")
     }
 
 

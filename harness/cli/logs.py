@@ -22,6 +22,8 @@ def to_stderr() -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.CRITICAL, handlers=[handler], force=True)
     logging.getLogger("harness").setLevel(logging.WARNING)
+    # The driver's warnings come several a second while Postgres is away; ours says it once.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     sys.excepthook = _tell_bug
 
 
@@ -29,6 +31,7 @@ def show_all() -> None:
     """Show what every part logs, and the traceback of an unexpected error."""
     logging.getLogger().setLevel(logging.INFO)
     logging.getLogger("harness").setLevel(logging.DEBUG)
+    logging.getLogger("psycopg").setLevel(logging.INFO)
     sys.excepthook = sys.__excepthook__
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import logs
+from harness.cli.lazy import importing
 from harness.content import find_project
 from harness.errors import BadInput
 from harness.settings import Settings, from_environment
@@ -45,7 +46,8 @@ class Common:
 
     def harness(self) -> Harness:
         """Open the library; BadInput says what of the project does not load."""
-        from harness.library import Harness  # here, because importing the SDK takes a second
+        with importing():
+            from harness.library import Harness  # here, because importing the SDK takes a second
 
         return Harness(project=self.folder, options=self._options)
 

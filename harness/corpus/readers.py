@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import io
-import logging
 import re
-import struct
-import zlib
 from itertools import accumulate, pairwise
 from pathlib import PurePath
 from typing import Literal
 
 from markdown_it import MarkdownIt
-from pypdf import PdfReader
-from pypdf.errors import DependencyError, PyPdfError
 
 from harness.corpus.document import Document, Heading, one_line, storable
-from harness.corpus.html import read_html
-from harness.errors import BadSource
-
-# pypdf tells of every oddity of a file it can read all the same; what it cannot read it raises.
-logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 Kind = Literal["markdown", "text", "html", "pdf"]
 
@@ -55,25 +44,6 @@ _BLOCKS = MarkdownIt("commonmark").disable("inline")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"""^title:[ \t]*(["']?)(.*?\S)\1[ \t]*$""", re.MULTILINE)
 
-# What programs write where nobody gave a title.
-_NO_TITLES = frozenset({"", "untitled", "untitled document"})
-
-# All of these come out of pypdf for one or another damaged file.
-_DAMAGED = (
-    PyPdfError,
-    DependencyError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-
 
 def kind_of(name: str, head: bytes) -> Kind | None:
     """Say how a file is to be read, by its name and else by its first bytes; None for a binary file."""
@@ -92,10 +62,15 @@ def read(data: bytes, kind: Kind, locator: str) -> Document:
 
     Raises BadSource for a PDF that is encrypted, damaged or without text.
     """
+    # The parsers are imported here, because a session that reads no such file need not wait for them.
     if kind == "pdf":
-        return _read_pdf(data, locator)
+        from harness.corpus.pdf import read_pdf
+
+        return read_pdf(data, locator)
     text = storable(decode(data)).strip()
     if kind == "html":
+        from harness.corpus.html import read_html
+
         return read_html(text)
     return _read_markdown(text) if kind == "markdown" else Document(text)
 
@@ -134,43 +109,3 @@ def _read_markdown(text: str) -> Document:
     named = front and _FRONT_TITLE.search(front[1])
     title = named[2] if named else headings[0].text if headings else None
     return Document(text, title, headings)
-
-
-def _read_pdf(data: bytes, locator: str) -> Document:
-    try:
-        reader = PdfReader(io.BytesIO(data))
-        # An empty password opens a file that is only protected against changes.
-        locked = reader.is_encrypted and not reader.decrypt("")
-        pages = 0 if locked else len(reader.pages)
-    except _DAMAGED as error:
-        raise BadSource(
-            f"{locator} is not a PDF that can be read ({one_line(str(error)) or type(error).__name__}): "
-            "open it and save it anew, or leave it out."
-        ) from error
-    if locked:
-        raise BadSource(f"{locator} is encrypted: save it without a password, or leave it out.")
-    texts = [_page_text(reader, number) for number in range(pages)]
-    if not any(texts):
-        raise BadSource(
-            f"{locator} is a PDF without text, perhaps scanned: run text recognition on it, or leave it out."
-        )
-    # An agent has to see that something is missing here.
-    whole = [f"[page {n} cannot be read]" if text is None else text for n, text in enumerate(texts, 1)]
-    return Document("\n\n".join(filter(None, whole)), _pdf_title(reader))
-
-
-def _page_text(reader: PdfReader, number: int) -> str | None:
-    """Give the text of a page, counted from 0, or None when it is damaged."""
-    try:
-        return storable(reader.pages[number].extract_text()).strip()
-    except _DAMAGED:
-        return None
-
-
-def _pdf_title(reader: PdfReader) -> str | None:
-    try:
-        title = reader.metadata.title if reader.metadata else None
-    except _DAMAGED:
-        return None
-    named = one_line(storable(title)) if isinstance(title, str) else ""
-    return None if named.lower() in _NO_TITLES else named

@@ -55,6 +55,7 @@ class ModelFailed(Payload):
     status: int | None
     problem: str
     usage: Usage
+    message_id: str | None = None
 
 
 class ModelReplayed(Payload):

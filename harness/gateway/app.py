@@ -87,9 +87,8 @@ class Gateway:
         """Make a token worthless."""
         self._doors.pop(token, None)
 
-    async def settle(self, token: str) -> None:
+    async def settle(self, door: Door) -> None:
         """Wait until the answers that an agent run's dead CLI had asked for have been read to their end."""
-        door = self._doors.get(token)
         if reading := [task for task, its in self._reading.items() if its is door]:
             await asyncio.wait(reading)
 
@@ -185,6 +184,7 @@ class _Relay:
             await response.prepare(self.request)
         async for chunk in answer.chunks:
             reader.feed(chunk)
+            self.call.message_id = reader.message_id
             if first_token is None and reader.content_seen:
                 first_token = datetime.now(UTC)
             if reader.complete and not committed:

@@ -18,6 +18,9 @@ _CLI_ADDS = frozenset({"Continue from where you left off.", "No response request
 
 _REMINDER = re.compile(r"<(system-reminder|total_tokens)\b.*?</\1>\s*", re.DOTALL)
 
+_ELSEWHERE = re.compile(r"read the full transcript at: .*")
+"""In a compaction's summary: a path in the folder of the attempt, which is another one after a kill."""
+
 
 def conversation_key(request: Mapping[str, Any], added: Iterable[str]) -> str:
     """Hash a Messages request. `added` are the harness's own texts that a resume puts in."""
@@ -37,7 +40,7 @@ def _blocks(content: Any, left_out: frozenset[str]) -> Iterator[Any]:
     for block in [{"type": "text", "text": content}] if isinstance(content, str) else content or ():
         match block.get("type"):
             case "text":
-                text = _without_reminders(block.get("text"))
+                text = _ELSEWHERE.sub("", _without_reminders(block.get("text")))
                 if text and text not in left_out:
                     yield text
             case "tool_result":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -11,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness import events as ev
-from harness.errors import LeaseLost, StoreUnavailable
 from harness.gateway.conversation import conversation_key
 from harness.limits import Refused, next_call
 from harness.pricing import cost_usd
@@ -33,6 +31,7 @@ class Call:
     conversation: str
     began: datetime
     attempts: int = 0
+    message_id: str | None = None
     lost: int = 0
     """Attempts that reached the model and whose answers were lost: what they used is not known."""
 
@@ -160,6 +159,7 @@ class Door:
                 status=failed.status,
                 problem=failed.problem,
                 usage=Usage(attempts=call.attempts, unattributed_calls=call.lost),
+                message_id=call.message_id,
             ),
             run_id=self.run_id,
             span=self._span(call, ended=True),
@@ -168,23 +168,16 @@ class Door:
     async def _paid_already(self, conversation: str, auxiliary: bool) -> KeptResponse | None:
         if self.run.attempt < 2:
             return None
-        kept = await self._kept(conversation)
+        journal = self.journal
+        kept = await kept_response(journal.database, journal.session_id, self.run_id, conversation)
         if kept is not None:
             replayed = ev.ModelReplayed(call_id=kept.call_id, auxiliary=auxiliary)
-            await self.journal.append(replayed, run_id=self.run_id)
+            await journal.append(replayed, run_id=self.run_id)
         return kept
 
-    async def _kept(self, conversation: str) -> KeptResponse | None:
-        """Look the response up, waiting for the store as appends do."""
-        journal = self.journal
-        while journal.lease.held:
-            try:
-                return await kept_response(journal.database, journal.session_id, self.run_id, conversation)
-            except StoreUnavailable:
-                await asyncio.sleep(0.2)
-        raise LeaseLost(f"The lease on session {journal.session_id} is gone; no model is called for it.")
-
     def _is_step(self, request: Mapping[str, Any]) -> bool:
+        if _asks_for_summary(request):
+            return False
         offered = {str(tool.get("name")) for tool in request.get("tools") or ()}
         if self.tools:
             return bool(self.tools & offered)
@@ -199,6 +192,17 @@ class Door:
             started_at=call.began,
             ended_at=datetime.now(UTC) if ended else None,
         )
+
+
+_SUMMARY = "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools."
+"""How the CLI begins its own request to sum up a conversation that has become too long."""
+
+
+def _asks_for_summary(request: Mapping[str, Any]) -> bool:
+    """Whether this is a compaction: in prompt, tools and history it is a step, but for its last words."""
+    content = (request.get("messages") or [{}])[-1].get("content") or ""
+    last = content if isinstance(content, str) else content[-1].get("text", "")
+    return str(last).startswith(_SUMMARY)
 
 
 def _system_parts(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import uuid
 import zlib
 from collections.abc import Callable
@@ -12,15 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.crashpoints import reached
-from harness.errors import LeaseLost, NoSuchSession, StoreError, StoreUnavailable
-from harness.events import AnyPayload, Event, Payload, Span, read_payload
+from harness.errors import NoSuchSession, StoreError
+from harness.events import AnyPayload, Event, Payload, Span, read_payload, trace_id
 from harness.records import SessionStatus
-from harness.state import SessionState, fold
+from harness.state import SessionState
 from harness.store.database import Database
 from harness.store.lease import Lease
+from harness.store.patient import PatientDatabase
 from harness.store.queries import queries
-
-log = logging.getLogger(__name__)
 
 _SQL = queries("journal")
 _RESPONSES = queries("responses")
@@ -42,12 +40,12 @@ Listener = Callable[[Event, SessionState], None]
 class Journal:
     """Reads and appends one session's events and keeps the fold of them.
 
-    An append that returns has been committed. While the store is away an append is tried again as long as
-    the lease lasts; its event id makes the repetition harmless.
+    An append that returns has been committed. Its event id makes it harmless that `database`, which is for
+    all of the session's work, tries it again while the store is away.
     """
 
     def __init__(self, database: Database, lease: Lease, state: SessionState) -> None:
-        self.database = database
+        self.database = PatientDatabase(database, lease)
         self.lease = lease
         self.state = state
         self._listeners: list[Listener] = []
@@ -123,29 +121,12 @@ class Journal:
         return event
 
     async def _commit(self, row: dict[str, Any]) -> dict[str, Any]:
-        pause = 0.05
-        while True:
-            if not self.lease.held:
-                raise LeaseLost(
-                    f"The lease on session {self.session_id} ended before an event could be committed; "
-                    f"go on with: harness resume {self.session_id}"
-                )
-            try:
-                async with asyncio.timeout(self.lease.left_s):
-                    stored = await self.database.one(_SQL["append_event"], row)
-                    stored = stored or await self.database.one(_SQL["event_by_id"], row)
-            except (StoreUnavailable, TimeoutError) as problem:
-                log.warning("journal append waits for the store: %s", problem or "no answer")
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
-                continue
-            if stored is None:
-                self.lease.lose()
-                raise LeaseLost(
-                    f"Another process has taken over session {self.session_id}; this one stops and has "
-                    "written nothing further."
-                )
-            return stored
+        stored = await self.database.one(_SQL["append_event"], row)
+        stored = stored or await self.database.one(_SQL["event_by_id"], row)
+        if stored is None:
+            self.lease.lose()
+            raise self.lease.gone()
+        return stored
 
 
 def _text(payload: Payload) -> str:
@@ -187,10 +168,18 @@ async def load_state(database: Database, session_id: str) -> SessionState:
     Raises:
         NoSuchSession: there is no journal of this id.
     """
-    journal = await read_events(database, session_id)
-    if not journal:
+    state = SessionState(session_id, trace_id(session_id))
+    await catch_up(database, state)
+    if not state.head:
         raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
-    return fold(session_id, journal)
+    return state
+
+
+async def catch_up(database: Database, state: SessionState) -> None:
+    """Fold in what has been committed since `state` was read."""
+    # One by one: to hold all events of a long journal at once takes three times as long.
+    for row in await database.all(_SQL["events"], {"session_id": state.id, "after": state.head}):
+        state.apply(_event(row))
 
 
 def _event(row: dict[str, Any]) -> Event:

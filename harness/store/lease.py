@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
-from harness.errors import LeaseHeld, NoSuchSession, StoreUnavailable
+from harness.errors import LeaseHeld, LeaseLost, NoSuchSession, StoreUnavailable
 from harness.records import Record
 from harness.store.database import Database, Json
 from harness.store.queries import queries
@@ -28,11 +29,18 @@ log = logging.getLogger(__name__)
 _SQL = queries("lease")
 _JOURNAL = queries("journal")
 
+T = TypeVar("T")
+
 _MARGIN = 0.2
 """The share of the lease's time that the holder does not use: room for clocks and slow commits."""
 
 _LAST_TRY_S = 1.0
 """How long a renewal may take when the time is up: a process that was frozen may still be the holder."""
+
+_CALM_S = 15.0
+"""A failure of the store that comes longer after the last one belongs to another absence, in seconds."""
+
+_SILENT = "Postgres does not answer; check that it runs and try again."
 
 
 class Holder(Record):
@@ -98,6 +106,9 @@ class Lease:
         self.lost = asyncio.Event()
         self.cancel_requested = asyncio.Event()
         self._database = database
+        self._taken_over = False
+        self._trouble = ""
+        self._failed_at = -math.inf
         self._until = self._safe_until(time.monotonic() if asked is None else asked)
         self._beat: asyncio.Task[None] | None = None
 
@@ -112,8 +123,43 @@ class Lease:
         return max(0.0, self._until - time.monotonic()) if self.held else 0.0
 
     def lose(self) -> None:
-        """Note that the lease is gone; nothing may be written any more."""
+        """Note that another process has the session now; nothing may be written any more."""
+        self._taken_over = True
         self.lost.set()
+
+    def gone(self) -> LeaseLost:
+        """Say why this process may not write any more."""
+        if self._taken_over:
+            return LeaseLost(
+                f"Another process has taken over session {self.session_id}; this one stops and has written "
+                "nothing further."
+            )
+        return LeaseLost(self.given_up(f"The lease of {self.ttl_s:g} s ended before it could be renewed"))
+
+    def given_up(self, what: str) -> str:
+        """Say what took too long, why that may be, and how to go on, in one sentence."""
+        trouble = self._recent_trouble()
+        why = f": {trouble}; then" if trouble else ";"
+        return f"{what}{why} go on with: harness resume {self.session_id}"
+
+    async def waiting(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Give what `work` gives, tried again while the store is away and for as long as the lease lasts.
+
+        It may have had its effect when it is tried again, which must do no harm.
+
+        Raises:
+            LeaseLost: the lease is gone, or ended first.
+        """
+        pause = 0.05
+        while self.held:
+            try:
+                async with asyncio.timeout(self.left_s):
+                    return await work()
+            except (StoreUnavailable, TimeoutError) as problem:
+                self._note(problem)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
+        raise self.gone()
 
     def start(self) -> None:
         """Renew the lease in the background, three times in its length."""
@@ -143,9 +189,9 @@ class Lease:
                         _SQL["renew_lease"], {"id": self.session_id, "token": self.token, "ttl": self.ttl_s}
                     )
             except (StoreUnavailable, TimeoutError) as problem:
-                log.warning("the lease could not be renewed yet: %s", problem or "no answer")
+                self._note(problem)
                 if not self.held:
-                    self.lose()
+                    self.lost.set()
                 # Soon again: a store that restarts is back long before the lease has ended.
                 pause = min(0.5, self.ttl_s / 20)
                 continue
@@ -156,6 +202,19 @@ class Lease:
             self._until = self._safe_until(asked)
             if row["cancel_requested"]:
                 self.cancel_requested.set()
+
+    def _note(self, problem: Exception) -> None:
+        """Keep what is wrong with the store, and warn of each absence once."""
+        before, said = self._recent_trouble(), str(problem) or _SILENT
+        if not before:
+            log.warning("The session waits for its store. %s", said)
+        # Silence says least: it is what is left when something else was the matter before.
+        if not before or not isinstance(problem, TimeoutError):
+            self._trouble = said.rstrip(".")
+        self._failed_at = time.monotonic()
+
+    def _recent_trouble(self) -> str:
+        return self._trouble if time.monotonic() - self._failed_at < _CALM_S else ""
 
     def _safe_until(self, asked: float) -> float:
         return asked + self.ttl_s * (1 - _MARGIN)

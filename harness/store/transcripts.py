@@ -93,26 +93,21 @@ class TranscriptStore(SessionStore):
         try:
             async with asyncio.timeout(_APPEND_LIMIT_S):
                 await self._append_fenced(self._lease, params)
-        except (LeaseLost, TimeoutError) as problem:
-            self.broken = str(problem) or "the store did not answer in time"
+        except LeaseLost as problem:
+            self.broken = str(problem)
+            raise
+        except TimeoutError:
+            self.broken = self._lease.given_up(f"A transcript was not stored in {_APPEND_LIMIT_S:.0f} s")
             raise
         reached("after transcript")
         if self._on_stored is not None:
             await self._on_stored(rows)
 
     async def _append_fenced(self, lease: Lease, params: dict[str, object]) -> None:
-        pause = 0.05
-        while lease.held:
-            try:
-                row = await self._database.one(_SQL["append_entries"], params)
-            except StoreUnavailable:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
-                continue
-            if row is not None and row["held"]:
-                return
+        row = await lease.waiting(lambda: self._database.one(_SQL["append_entries"], params))
+        if row is None or not row["held"]:
             lease.lose()
-        raise LeaseLost(f"The lease on session {lease.session_id} is gone; its transcript is not written to.")
+            raise lease.gone()
 
     async def load(self, key: SessionKey) -> list[SessionStoreEntry] | None:
         """Load a transcript, or the view that stands for it; None when there is none."""

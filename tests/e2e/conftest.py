@@ -1,14 +1,41 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.counting import servers
+from tests.e2e.counting import Row, servers
 from tests.e2e.running import Desk
+from tests.e2e.table import PROPERTY, Missed, Tally, kill_property, table
 from tests.kit.processes import kill
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what all kills of this run have cost."""
+    reports = [report for kept in terminalreporter.stats.values() for report in kept]
+    kills = [
+        value
+        for report in reports
+        if getattr(report, "when", None) == "teardown"
+        for name, value in report.user_properties
+        if name == PROPERTY
+    ]
+    if kills:
+        terminalreporter.section("what kills have cost")
+        for line in table(kills):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Tally:
+    """Adds a kill to the table that is printed at the end."""
+
+    def add(flow: str, victim: str, what: Row | Missed) -> None:
+        record_property(PROPERTY, kill_property(flow, victim, what))
+
+    return add
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""After a kill: let the session end, and count what was lost and what was paid twice."""
+"""After a kill: let the session end, and count what was lost and what was asked for twice."""
 
 from __future__ import annotations
 
@@ -7,30 +7,52 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
+from harness import events as ev
 from harness.audit import audit
 from harness.state import SessionState, fold
 from harness.store.database import Database
-from harness.store.embedded import EmbeddedServer, status
-from harness.store.journal import load_state, read_events
+from harness.store.embedded import EmbeddedServer
+from harness.store.journal import read_events
 from harness.store.transcripts import read_transcript
+from tests.e2e.plays import LEAD, Play
 from tests.e2e.running import Command, Desk
-from tests.e2e.scripts import REPORT, stage_of
+from tests.e2e.scripts import OFF_SCRIPT
+from tests.kit.calls import Call
 from tests.kit.processes import tree
 from tests.kit.scripted_api import ScriptedProcess
 
 T = TypeVar("T")
 
+MOST_TOKENS = 80
+"""What a played call serves at most."""
+
+NO_CALL = ("refused", "cut")
+"""Ends of calls that the script has made fail: they are tried again, whoever is killed."""
+
+INTERRUPTED = 130
+"""How a command ends that was stopped by Ctrl-C."""
+
+_NOTHING: Counter[str] = Counter()
+
 
 @dataclass(frozen=True)
 class Row:
-    """What one kill has cost. `on_the_wire` are agent runs of the killed process with an open model call."""
+    """What one kill has cost.
+
+    A call is repeated when its step is asked for again; one that the script
+    refused or broke off does not count.
+    It was on the wire when the upstream had it and the journal had no answer. `further_turns` are steps that
+    an undisturbed run never asks for.
+    """
 
     repeated: int
+    off_the_wire: int
     on_the_wire: int
+    further_turns: int
     runs_repeated: int
     orphan_calls: int
     events_lost: int
@@ -38,7 +60,8 @@ class Row:
     gaps: tuple[str, ...]
 
     def check(self) -> None:
-        """Hold it against what is promised."""
+        """Hold it against what is promised. Where the harness was not killed, nothing was on the wire."""
+        assert self.off_the_wire == 0, self
         assert self.repeated <= self.on_the_wire, self
         assert self.runs_repeated == 0, self
         assert self.orphan_calls == 0, self
@@ -47,29 +70,93 @@ class Row:
         assert self.gaps == (), self
 
 
-def after_kill_of_harness(desk: Desk, api: ScriptedProcess, command: Command) -> Row | None:
-    """Kill the harness (its CLIs live on), resume, and count; None if there is nothing to resume."""
+@dataclass(frozen=True)
+class Standing:
+    """How a session stands at the instant of a kill: its journal, and the steps it waits for an answer to."""
+
+    session_id: str
+    state: SessionState
+    wire: Counter[str]
+
+    @property
+    def on_the_wire(self) -> int:
+        """How many calls may have to be made again: open for the upstream, and for the journal too."""
+        runs = self.state.runs.values()
+        return min(self.wire.total(), sum(len(run.open_calls) + len(run.lost_calls) for run in runs))
+
+
+def after_kill_of_harness(
+    desk: Desk,
+    api: ScriptedProcess,
+    command: Command,
+    play: Play = LEAD,
+    given_up: Counter[str] = _NOTHING,
+) -> Row | None:
+    """Kill the harness (its CLIs live on), resume, and count; None if there is no session to resume.
+
+    `given_up` are calls that the play itself has left on the wire before the kill.
+    """
     command.kill()
-    at_kill = len(api.calls().messages())
-    session_id = command.session_id or only_session(desk)
-    if session_id is None:
+    seen = len(api.calls().messages())
+    before = standing(desk, api, command, play)
+    orphans = len(api.calls().messages()) - seen
+    if before is None:
         return None
-    before = _read(desk, lambda database: load_state(database, session_id))
-    orphans = len(api.calls().messages()) - at_kill
-    code, finished = desk.run("resume", session_id)
-    assert (code, finished["report"]) == (0, REPORT), finished
-    return _row(desk, api, session_id, before, orphans)
+    code, finished = desk.run("resume", before.session_id)
+    return _row(desk, api, play, before, before.wire, given_up, code, finished, orphans)
 
 
-def after_kill_of_another(desk: Desk, api: ScriptedProcess, command: Command) -> Row:
+def after_kill_of_another(
+    desk: Desk,
+    api: ScriptedProcess,
+    command: Command,
+    play: Play = LEAD,
+    given_up: Counter[str] = _NOTHING,
+    before: Standing | None = None,
+) -> Row:
     """Something else was killed: the harness itself has to bring the session to its end."""
     code = command.wait(120)
     assert command.finished is not None, "".join(command.errors)
-    assert (code, command.finished["report"]) == (0, REPORT), command.finished
-    return _row(desk, api, command.finished["session_id"], None, 0)
+    finished = command.finished
+    if code == INTERRUPTED and given_up:
+        code, finished = desk.run("resume", finished["session_id"])
+    return _row(desk, api, play, before, Counter(), given_up, code, finished, 0)
 
 
-def _row(desk: Desk, api: ScriptedProcess, session_id: str, before: SessionState | None, orphans: int) -> Row:
+def standing(desk: Desk, api: ScriptedProcess, command: Command, play: Play) -> Standing | None:
+    """Look at a session whose process is dead or stopped; None if there is no session yet."""
+    session_id = command.session_id or only_session(desk)
+    if session_id is None:
+        return None
+    journal = _read(desk, lambda database: read_events(database, session_id))
+    answered = {e.payload.message_id for e in journal if isinstance(e.payload, ev.ModelFinished)}
+    open_calls = [
+        call
+        for call in api.calls().messages()
+        if call.outcome not in NO_CALL and (call.outcome == "open" or _message_id(call) not in answered)
+    ]
+    return Standing(
+        session_id, fold(session_id, journal), Counter(play.stage(call.request) for call in open_calls)
+    )
+
+
+def _message_id(call: Call) -> object:
+    return (call.message or {}).get("id")
+
+
+def _row(
+    desk: Desk,
+    api: ScriptedProcess,
+    play: Play,
+    before: Standing | None,
+    wire: Counter[str],
+    given_up: Counter[str],
+    code: int,
+    finished: dict[str, Any],
+    orphans: int,
+) -> Row:
+    session_id = str(finished["session_id"])
+
     async def record(database: Database) -> tuple[SessionState, list[int], tuple[str, ...]]:
         journal = await read_events(database, session_id)
         state = fold(session_id, journal)
@@ -79,25 +166,39 @@ def _row(desk: Desk, api: ScriptedProcess, session_id: str, before: SessionState
         return state, [event.seq for event in journal], gaps
 
     after, numbers, gaps = _read(desk, record)
-    known = before.runs.values() if before else ()
-    stages = Counter(stage_of(call.request) for call in api.calls().completed())
-    served = api.calls().served()
-    settled = after.usage
-    lost = (before.head if before else 0) - len(numbers)
+    report = play.reports[len(after.questions) - 1]
+    assert (code, finished["report"]) == (0, report), finished
+    known = before.state.runs.values() if before else ()
+    sent = _sent(api, play)
+    repeated = sent - Counter(dict.fromkeys(sent, 1)) - given_up
+    lost = (before.state.head if before else 0) - len(numbers)
     return Row(
-        repeated=sum(count - 1 for count in stages.values()),
-        on_the_wire=sum(bool(run.open_calls) for run in known),
-        runs_repeated=sum(after.runs[run.id].attempts > run.attempts for run in known if run.final),
+        repeated=repeated.total(),
+        off_the_wire=(repeated - wire).total(),
+        on_the_wire=min(wire.total(), before.on_the_wire) if before else 0,
+        further_turns=sum(stage.endswith(OFF_SCRIPT) for stage in sent),
+        runs_repeated=sum(
+            after.runs[run.id].attempts > run.attempts
+            for run in known
+            # One that asked for help is given more, and goes on.
+            if run.final and run.status != "needs_help"
+        ),
         orphan_calls=orphans,
         events_lost=max(0, lost) + sum(seq != n for n, seq in enumerate(numbers, start=1)),
-        unsettled_tokens=_unsettled(settled.output_tokens, served.output_tokens, settled.unattributed_calls),
+        unsettled_tokens=_unsettled(api, after),
         gaps=gaps,
     )
 
 
-def _unsettled(settled: int, served: int, unattributed_calls: int) -> int:
-    """Tokens that break `settled <= served <= settled + unattributed`; a played call serves 80 at most."""
-    most = settled + 80 * unattributed_calls
+def _sent(api: ScriptedProcess, play: Play) -> Counter[str]:
+    calls = api.calls().messages()
+    return Counter(play.stage(call.request) for call in calls if call.outcome not in NO_CALL)
+
+
+def _unsettled(api: ScriptedProcess, after: SessionState) -> int:
+    """Tokens that break `settled <= served <= settled + unattributed`."""
+    settled, served = after.usage.output_tokens, api.calls().served().output_tokens
+    most = settled + MOST_TOKENS * after.usage.unattributed_calls
     return max(0, settled - served) + max(0, served - most)
 
 
@@ -110,8 +211,12 @@ def only_session(desk: Desk) -> str | None:
 
 def servers(home: Path) -> list[psutil.Process]:
     """The embedded server of a home, postmaster and all."""
-    pid = status(home / "harness").pid
-    return [psutil.Process(pid), *tree(pid)] if pid else []
+    found = []
+    for pid_file in home.glob("harness/**/postmaster.pid"):
+        pid = int(pid_file.read_text().splitlines()[0])
+        if psutil.pid_exists(pid):
+            found += [psutil.Process(pid), *tree(pid)]
+    return found
 
 
 def _read(desk: Desk, work: Callable[[Database], Awaitable[T]]) -> T:

@@ -12,127 +12,141 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import psutil
 import pytest
 
 from harness.events import AnyPayload
-from tests.e2e.counting import Row, after_kill_of_another, after_kill_of_harness, servers
-from tests.e2e.running import Command, Desk
-from tests.kit.processes import clis, kill, until_sync
+from tests.e2e.counting import Row, after_kill_of_another, after_kill_of_harness, servers, standing
+from tests.e2e.plays import LEAD, PLAYS, RARE, SINGLE, Play, Scene, anew, armed, stopped_at, stops
+from tests.e2e.running import Desk
+from tests.e2e.table import Missed, Tally
+from tests.kit.processes import kill
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 from tests.kit.seeds import run_seed
 
 Victim = Literal["harness", "cli", "postgres"]
-RARE = {
-    "session.asked", "session.suspended", "session.resumed", "agent_run.interrupted", "agent_run.reopened",
-    "model.failed", "model.replayed", "tool.denied", "delegation.joined", "delegation.voided",
-}  # fmt: skip
-"""Events that an undisturbed run of the played session never commits."""
-
-
-def _kinds() -> list[str]:
-    members = get_args(get_args(AnyPayload)[0])
-    return [str(member.model_fields["kind"].default) for member in members]
-
-
-POINTS = [
-    f"{when} {what}"
-    for what in (*(k for k in _kinds() if k not in RARE), "transcript")
-    for when in ("before", "after")
-]
+VICTIMS: tuple[Victim, ...] = get_args(Victim)
 UNBORN = ("before session.created",)
-"""Killed here there is no session yet, and nothing to resume."""
+"""Killed here there is no session yet: the harness leaves nothing to resume, and has no CLI."""
 
 
 @dataclass(frozen=True)
 class Case:
+    play: Play
     point: str
-    count: int
     victim: Victim
+    count: int = 1
+
+    @property
+    def has_cli(self) -> bool:
+        """Whether a CLI is at work at the point in any case: it is what is asked or told there."""
+        return self.point.split()[1].startswith(("model", "tool", "delegation.requested", "transcript"))
 
     def __str__(self) -> str:
-        return f"{self.victim} {self.point} #{self.count}"
+        return f"{self.play}: {self.victim} {self.point} #{self.count}"
 
 
-@pytest.fixture
-def api(home: Path, holds: Path) -> Iterator[ScriptedProcess]:
-    given = {"holds": str(holds), "size": 2}
-    with scripted_process("tests.e2e.scripts:expedition", home / "calls.jsonl", given=given) as played:
-        yield played
+def kinds() -> set[str]:
+    """Every kind of event there is."""
+    members = get_args(get_args(AnyPayload)[0])
+    return {str(member.model_fields["kind"].default) for member in members}
+
+
+def points(play: Play) -> list[str]:
+    """The crash points of a play: those of the transcript too where everything is gone through."""
+    commits = play.commits if play in RARE else (*play.commits, "transcript")
+    return [f"{when} {what}" for what in commits for when in ("before", "after")]
+
+
+POINTS = points(LEAD)
+
+MATRIX = [
+    Case(play, point, victim)
+    for play in PLAYS
+    for point in points(play)
+    for victim in VICTIMS
+    if point not in UNBORN or victim == "postgres"
+]
 
 
 def quick_cases() -> list[Case]:
-    """A few cases of each victim, others in each run."""
+    """One case of each victim for the lead, one for the single agent, one rare; others in each run."""
     dice = random.Random(run_seed())
-    points = [point for point in POINTS if point not in UNBORN]
-    victims: tuple[Victim, ...] = get_args(Victim)
-    return [Case(dice.choice(points), dice.choice((1, 1, 2, 3)), victim) for victim in victims]
+
+    def any_of(plays: tuple[Play, ...], victim: Victim | None = None, count: int = 1) -> Case:
+        chosen = [case for case in MATRIX if case.play in plays and victim in (None, case.victim)]
+        case = dice.choice([case for case in chosen if case.victim != "cli" or case.has_cli])
+        return Case(case.play, case.point, case.victim, count)
+
+    lead = [any_of((LEAD,), victim, dice.choice((1, 1, 2, 3))) for victim in VICTIMS]
+    return [*lead, any_of((SINGLE,)), any_of(RARE)]
 
 
-QUICK = quick_cases()
+@pytest.fixture
+def api(home: Path, holds: Path, case: Case) -> Iterator[ScriptedProcess]:
+    given = {"holds": str(holds), **case.play.given}
+    with scripted_process(case.play.script, home / "calls.jsonl", given=given) as played:
+        yield played
 
 
-@pytest.mark.parametrize("number", range(len(QUICK)))
-def test_killed_at_a_crash_point_the_session_ends_right(
-    embedded_desk: Desk, api: ScriptedProcess, number: int
-) -> None:
+@pytest.fixture
+def scene(embedded_desk: Desk, api: ScriptedProcess, holds: Path, case: Case) -> Scene:
+    return Scene(case.play, embedded_desk, api, holds)
+
+
+def test_every_kind_of_event_is_committed_in_a_play() -> None:
+    """A new kind of event needs a play in which things are killed just before and just after it."""
+    assert {kind for play in PLAYS for kind in play.commits} == kinds()
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=str(n)) for n, case in enumerate(quick_cases())])
+def test_killed_at_a_crash_point_the_session_ends_right(scene: Scene, case: Case, tally: Tally) -> None:
     """The same report, and only what was on the wire in the killed process may be asked for again."""
-    print(f"{QUICK[number]}; repeat with HARNESS_TEST_SEED={run_seed()}")
-    row = perform(embedded_desk, api, QUICK[number])
-    if row is not None:
-        row.check()
+    print(f"{case}; repeat with HARNESS_TEST_SEED={run_seed()}")
+    what = perform(scene, case)
+    tally(case.play.flow, case.victim, what)
+    if isinstance(what, Row):
+        what.check()
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("victim", get_args(Victim))
-@pytest.mark.parametrize("point", [point for point in POINTS if point not in UNBORN])
-def test_the_whole_matrix(embedded_desk: Desk, api: ScriptedProcess, point: str, victim: Victim) -> None:
-    """Every crash point with every victim."""
-    case = Case(point, 1, victim)
-    row = perform(embedded_desk, api, case)
-    print("ROW", case, row)
-    if row is not None:
-        row.check()
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("case", MATRIX, ids=str)
+def test_the_whole_matrix(scene: Scene, case: Case, tally: Tally) -> None:
+    """Every crash point of every play with every victim; each point is reached."""
+    what = perform(scene, case)
+    print("ROW", case, what)
+    tally(case.play.flow, case.victim, what)
+    assert what != "not reached", f"{case.play} does not commit what it is listed for"
+    if isinstance(what, Row):
+        what.check()
 
 
-def test_killed_before_its_first_commit_there_is_no_session(
-    embedded_desk: Desk, api: ScriptedProcess
-) -> None:
+@pytest.mark.parametrize("case", [Case(SINGLE, UNBORN[0], "harness")], ids=str)
+def test_killed_before_its_first_commit_there_is_no_session(scene: Scene, case: Case) -> None:
     """Nothing half-created is shown, and no call was made."""
-    command = _stop_at(embedded_desk, Case("before session.created", 1, "harness"))
+    command = stopped_at(scene.desk, anew()(scene), case.point)
     assert command is not None
     command.kill()
-    code, listed = embedded_desk.run("sessions")
+    code, listed = scene.desk.run("sessions")
     assert (code, listed["sessions"]) == (0, [])
-    assert api.calls().messages() == []
+    assert scene.api.calls().messages() == []
 
 
-def perform(desk: Desk, api: ScriptedProcess, case: Case) -> Row | None:
-    """Run a session, kill at the case's point, let it end, and count; None if the point was never reached."""
-    command = _stop_at(desk, case)
-    if command is None:
-        return None
-    if case.victim == "harness":
-        return after_kill_of_harness(desk, api, command)
-    for process in clis(command.process.pid) if case.victim == "cli" else servers(desk.home):
-        kill(process)
-    command.process.send_signal(signal.SIGCONT)
-    return after_kill_of_another(desk, api, command)
-
-
-def _stop_at(desk: Desk, case: Case) -> Command | None:
-    """Run until the process has stopped itself at the case's point; None if the session ended before it."""
-    note = desk.home / "reached"
-    armed = f"{case.point}#{case.count}@{note}"
-    command = desk.start("run", "How?", "--sources", "notes.md", HARNESS_CRASH_AT=armed)
-
-    def stopped() -> bool:
-        if command.process.poll() is not None:
-            return True
-        return note.exists() and psutil.Process(command.process.pid).status() == psutil.STATUS_STOPPED
-
-    until_sync(stopped, f"{case.point} to be reached", timeout_s=60)
-    if command.process.poll() is not None:
+def perform(scene: Scene, case: Case) -> Row | Missed:
+    """Play until the case's point, kill there, let the session end, and count."""
+    desk, play = scene.desk, case.play
+    api, given_up = scene.api, scene.given_up
+    command = armed(desk, play.lead_up(scene), case.point, case.count)
+    play.meanwhile(scene, command)
+    if not stops(command, desk, case.point):
         assert command.wait() == 0, "".join(command.errors)
-        return None
-    return command
+        return "not reached"
+    if case.victim == "harness":
+        return after_kill_of_harness(desk, api, command, play, given_up) or "not reached"
+    victims = command.clis() if case.victim == "cli" else servers(desk.home)
+    if not victims:
+        return "nobody there"
+    before = standing(desk, api, command, play)
+    kill(*victims)
+    command.process.send_signal(signal.SIGCONT)
+    return after_kill_of_another(desk, api, command, play, given_up, before)

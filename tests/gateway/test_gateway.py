@@ -19,6 +19,7 @@ from harness.pricing import cost_usd
 from harness.records import Limits, Usage, derived_id
 from harness.store.database import Database
 from harness.store.journal import read_events
+from harness.store.patient import PatientDatabase
 from tests.kit import sse
 from tests.kit.gateways import KEY, MODEL, RESUME, SEARCH, Bench, bench_on, step
 from tests.kit.journals import finished, requested, started
@@ -135,7 +136,7 @@ async def test_the_key_takes_the_tokens_place(bench: Bench) -> None:
     assert bench.token not in str(call.request.headers) + call.request.raw.decode()
     assert KEY not in str(answer.headers) + answer.text
     assert KEY not in str(
-        [event.payload for event in await read_events(bench.journal.database, bench.journal.session_id)]
+        [event.payload for event in await read_events(bench.database, bench.journal.session_id)]
     )
 
 
@@ -284,7 +285,7 @@ async def test_usage_cost_and_times_are_those_of_the_wire(bench: Bench) -> None:
         [text("x"), tool_use(SEARCH, {"query": "tides"})], usage=SPENT, first_token_s=0.05
     )
     await bench.send()
-    opened, closed = (await read_events(bench.journal.database, bench.journal.session_id))[-2:]
+    opened, closed = (await read_events(bench.database, bench.journal.session_id))[-2:]
     (call,) = bench.api.calls.completed()
     payload = closed.payload
     assert isinstance(payload, ev.ModelFinished)
@@ -309,7 +310,7 @@ async def test_the_same_request_again_is_another_call(bench: Bench) -> None:
     bench.api.script = once(Reply([text("x")]), refused(400, "No."))
     for _ in range(3):
         await bench.send()
-    events = await read_events(bench.journal.database, bench.journal.session_id, after=3)
+    events = await read_events(bench.database, bench.journal.session_id, after=3)
     asked = [event.payload for event in events if isinstance(event.payload, ev.ModelRequested)]
     assert [payload.ordinal for payload in asked] == [0, 1, 1]
     assert len({payload.request_hash for payload in asked}) == 1
@@ -471,7 +472,7 @@ async def test_an_answer_is_read_to_its_end_without_its_client(bench: Bench) -> 
     await asyncio.sleep(0.1)
     assert bench.api.calls.messages()[0].outcome == "open"
     release.set()
-    await bench.gateway.settle(bench.token)
+    await bench.gateway.settle(bench.door)
     assert bench.api.calls.messages()[0].outcome == "completed"
     assert bench.run.usage == USED
     assert await bench.kinds() == ["model.requested", "model.finished"]
@@ -531,7 +532,7 @@ async def test_spent_steps_refuse_before_sending(database: Database, api: Script
 
 async def test_without_the_lease_nothing_is_sent(bench: Bench) -> None:
     """Taken over by another process, this one's call is refused for good."""
-    await take_over(bench.journal.database, bench.journal.session_id)
+    await take_over(bench.database, bench.journal.session_id)
     for _ in range(2):
         answer = await bench.send()
         assert answer.status_code == 402
@@ -547,7 +548,7 @@ async def test_an_answer_after_the_lease_was_lost_is_not_given(bench: Bench) -> 
     seen: list[bytes] = []
     reading = asyncio.create_task(read_into(seen, bench))
     await until(lambda: seen, "the beginning of the answer")
-    await take_over(bench.journal.database, bench.journal.session_id)
+    await take_over(bench.database, bench.journal.session_id)
     release.set()
     with pytest.raises(httpx.RemoteProtocolError):
         await reading
@@ -562,7 +563,8 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_for(bench: Bench) -> 
     def fault(sql: str) -> str:
         return "before" if "insert into event" in sql.lower() and next(failures, False) else ""
 
-    bench.journal.database = FaultyDatabase(bench.journal.database, fault)
+    faulty = FaultyDatabase(bench.database, fault)
+    bench.journal.database = PatientDatabase(faulty, bench.journal.lease)
     answer = await bench.send()
     assert answer.status_code == 200
     assert await bench.kinds() == ["model.requested", "model.finished"]
@@ -591,7 +593,7 @@ async def test_the_last_turn_offers_the_typed_answer_alone(database: Database, a
         assert asked["messages"][-1]["content"][0]["text"] == "This is the last turn: steps."
         kept = {name: value for name, value in asked.items() if name not in ("tools", "messages")}
         assert kept == {name: value for name, value in request.items() if name in kept}
-        (_, _, second, _) = await read_events(bench.journal.database, bench.journal.session_id, after=3)
+        (_, _, second, _) = await read_events(bench.database, bench.journal.session_id, after=3)
         assert isinstance(second.payload, ev.ModelRequested)
         assert second.payload.last_turn
         assert bench.run.took_last_turn
@@ -746,7 +748,7 @@ async def test_closing_gives_up_what_is_still_read(database: Database, api: Scri
 async def test_a_used_request_is_named_by_what_was_sent(bench: Bench) -> None:
     """The call's id follows from run, request and ordinal, so a later process gives the same."""
     await bench.send(step("Why?"))
-    event = (await read_events(bench.journal.database, bench.journal.session_id))[-2].payload
+    event = (await read_events(bench.database, bench.journal.session_id))[-2].payload
     assert isinstance(event, ev.ModelRequested)
     request_hash = hashlib.sha256(json.dumps(step("Why?")).encode()).hexdigest()
     call_id = derived_id(bench.run.id, request_hash, 0)

@@ -54,6 +54,7 @@ class Bench:
     """One agent run behind a gateway. `api` plays the model, `http` is in the CLI's place."""
 
     api: ScriptedApi
+    database: Database
     journal: Journal
     run: RunState
     gateway: Gateway
@@ -73,12 +74,12 @@ class Bench:
 
     async def kinds(self) -> list[str]:
         """The kinds of the committed events since the run began."""
-        events = await read_events(self.journal.database, self.journal.session_id, after=3)
+        events = await read_events(self.database, self.journal.session_id, after=3)
         return [event.payload.kind for event in events]
 
     async def last(self) -> Any:
         """The payload of the newest committed event."""
-        return (await read_events(self.journal.database, self.journal.session_id))[-1].payload
+        return (await read_events(self.database, self.journal.session_id))[-1].payload
 
     def _headers(self, token: str | None, more: dict[str, str]) -> dict[str, str]:
         given = {"x-api-key": self.token if token is None else token, "content-type": "application/json"}
@@ -106,4 +107,4 @@ async def bench_on(
         # Another client than the gateway's own, and no proxy of this machine in between.
         httpx.AsyncClient(base_url=gateway.base_url, trust_env=False, timeout=30) as http,
     ):
-        yield Bench(api, journal, run, gateway, door, gateway.open_door(door), http)
+        yield Bench(api, database, journal, run, gateway, door, gateway.open_door(door), http)

@@ -117,7 +117,7 @@ async def test_a_stale_token_writes_nothing(database: Database) -> None:
     assert len(await events_of(database, journal.session_id)) == 1
     assert journal.state.head == 1
     assert journal.lease.lost.is_set()
-    with pytest.raises(LeaseLost, match="ended before an event could be committed"):
+    with pytest.raises(LeaseLost, match="Another process has taken over session"):
         await journal.append(ev.SessionAsked(question="?"))
 
 
