@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
 from typing import Any, cast
 
 from claude_agent_sdk import SdkMcpTool, create_sdk_mcp_server
 from claude_agent_sdk.types import McpSdkServerConfig
-from mcp.types import ToolAnnotations
+from mcp.server import Server, ServerRequestContext
+from mcp.types import CallToolRequestParams, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
+from harness.errors import StoreUnavailable
 from harness.records import Replay, derived_id
 from harness.store.queries import queries
-from harness.tools import Tool, ToolContext, ToolProblem, Toolset
+from harness.tool_cache import ToolCache
+from harness.tools import InvalidInput, Tool, ToolContext, ToolProblem, Toolset, TooSlow, Unavailable
 
 _SQL = queries("results")
 
 Answer = Mapping[str, Any]
+
+FIRST_PAUSE_S = 0.25
+
+_TOOL_USE_ID: ContextVar[str | None] = ContextVar("tool_use_id", default=None)
+"""The call that is being answered, as the CLI names it in a request's `_meta`."""
 
 
 class ReadResult(BaseModel):
@@ -62,11 +73,32 @@ READ_RESULT = Tool(
 
 
 def server(
-    toolset: Toolset, context: ToolContext, result_limit: int, extra: Iterable[SdkMcpTool[Any]] = ()
+    toolset: Toolset,
+    context: ToolContext,
+    result_limit: int,
+    cache: ToolCache,
+    extra: Iterable[SdkMcpTool[Any]] = (),
 ) -> McpSdkServerConfig:
     """Make a toolset the MCP server of its name."""
-    tools = [_sdk_tool(tool, context, result_limit) for tool in toolset.tools]
-    return create_sdk_mcp_server(toolset.name, tools=[*tools, *extra])
+    tools = [
+        _sdk_tool(tool, context, result_limit, (toolset.qualified(tool), cache)) for tool in toolset.tools
+    ]
+    config = create_sdk_mcp_server(toolset.name, tools=[*tools, *extra])
+    _note_calls(config["instance"])
+    return config
+
+
+def _note_calls(served: Server[Any]) -> None:
+    """Let tools know by which id they are called: the SDK hands them their arguments only."""
+    entry = served.get_request_handler("tools/call")
+    assert entry is not None, "whoever serves tools answers their calls"
+
+    async def noted(context: ServerRequestContext[Any, Any], params: CallToolRequestParams) -> Any:
+        named: Mapping[str, Any] = params.meta or {}
+        _TOOL_USE_ID.set(named.get("claudecode/toolUseId"))
+        return await entry.handler(context, params)
+
+    served.add_request_handler("tools/call", CallToolRequestParams, noted)
 
 
 def sdk_tool(
@@ -84,7 +116,8 @@ def sdk_tool(
         try:
             text = await run(given)
         except ToolProblem as problem:
-            return {"content": [{"type": "text", "text": str(problem)}], "is_error": True}
+            text = f"{problem.kind}: {problem}"
+            return {"content": [{"type": "text", "text": text}], "is_error": True}
         return {"content": [{"type": "text", "text": await bounded(text, context, result_limit)}]}
 
     return SdkMcpTool(
@@ -115,16 +148,56 @@ async def bounded(text: str, context: ToolContext, limit: int) -> str:
     )
 
 
-def _sdk_tool(tool: Tool, context: ToolContext, result_limit: int) -> SdkMcpTool[Any]:
+async def tried(tool: Tool, context: ToolContext, value: BaseModel) -> BaseModel | str:
+    """Run a tool, again while that may help.
+
+    Raises:
+        ToolProblem: the last try's; an invalid input or a refusal at once.
+    """
+    for number in range(1, tool.tries + 1):
+        try:
+            return await _one_try(tool, context, value)
+        except (Unavailable, TooSlow) as problem:
+            harmless = isinstance(problem, Unavailable) or tool.replay != "unsafe"
+            if number == tool.tries or not harmless:
+                raise
+        # Exponential with full jitter, so that tools that failed together do not come back together.
+        await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S * 2**number))
+    raise AssertionError("a tool is tried at least once")
+
+
+async def _one_try(tool: Tool, context: ToolContext, value: BaseModel) -> BaseModel | str:
+    limit = asyncio.timeout(tool.timeout_s)
+    try:
+        async with limit:
+            return await tool.run(context, value)
+    except TimeoutError as problem:
+        if not limit.expired():
+            raise Unavailable(f"{tool.name} waited for something in vain: {problem}.") from problem
+        raise TooSlow(f"{tool.name} did not answer within {tool.timeout_s:g} s.") from problem
+    except StoreUnavailable as problem:
+        raise Unavailable(str(problem)) from problem
+
+
+def _sdk_tool(
+    tool: Tool, context: ToolContext, result_limit: int, cached: tuple[str, ToolCache] | None = None
+) -> SdkMcpTool[Any]:
     async def run(given: Mapping[str, Any]) -> str:
         try:
             value = tool.input.model_validate(given)
         except ValidationError as problem:
             first = problem.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "input"
-            raise ToolProblem(f"{place}: {first['msg']}.") from problem
-        answer = await tool.run(context, value)
-        return answer if isinstance(answer, str) else answer.model_dump_json()
+            raise InvalidInput(f"{place}: {first['msg']}.") from problem
+
+        async def work() -> str:
+            answer = await tried(tool, context, value)
+            return answer if isinstance(answer, str) else answer.model_dump_json()
+
+        if cached is None or tool.cache_s is None:
+            return await work()
+        name, cache = cached
+        return await cache.answer(name, tool, context, value, work, _TOOL_USE_ID.get())
 
     schema = cast(dict[str, Any], json.loads(json.dumps(tool.input.model_json_schema())))
     return sdk_tool(tool.name, tool.description, schema, run, context, result_limit, tool.replay)

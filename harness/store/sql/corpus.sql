@@ -37,6 +37,12 @@ select %(session_id)s,
             where linked.session_id = %(session_id)s and linked.document = given.document
        );
 
+-- name: label
+select label
+  from session_document
+  join document on document.id = session_document.document
+ where session_id = %(session_id)s and tenant = %(tenant)s and sha256 = %(sha256)s;
+
 -- name: sources
 select label, coalesce(title, locator) as title, locator, length
   from session_document

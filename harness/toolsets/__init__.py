@@ -1,0 +1,1 @@
+"""The built-in toolsets beside `corpus`: `files`, `board` and `web`."""
