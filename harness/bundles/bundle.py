@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, Field
 from pydantic.errors import PydanticUserError
@@ -37,6 +38,10 @@ _ALIASES = ("opus", "sonnet", "haiku", "fable")
 _DELEGATING = ("Agent", "Task")
 
 
+Check = Callable[[Any], str | None]
+"""A function of the typed output (or the text) that says what is wrong with it, or None."""
+
+
 class Task(Record):
     """The input of a bundle that states none of its own."""
 
@@ -51,8 +56,8 @@ class Bundle:
     `output` is None where the agent's final answer is Markdown text. `tools` names toolsets (`corpus`), MCP
     servers and built-in tools of the CLI (`Read`). `model` is a part from the settings (`research`) or a
     model's id. `replay` says what a repeated call of a tool (`Bash`, `mcp__papers__find`) does, over what the
-    tool says itself. `toolsets` are in-process tools of the bundle's own. `version` is the sha256
-    of all of it; `origin` is its file.
+    tool says itself. `toolsets` are in-process tools of the bundle's own. `checks` are asked about each
+    answer that fits the schema. `version` is the sha256 of all of it; `origin` is its file.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Bundle:
     effort: Effort | None
     replay: Mapping[str, Replay]
     toolsets: tuple[Toolset, ...]
+    checks: tuple[Check, ...]
     version: str
     origin: Path | None
 
@@ -82,6 +88,7 @@ class Bundle:
         output: type[BaseModel] | None = None,
         tools: Sequence[str] = (),
         toolsets: Sequence[Toolset] = (),
+        checks: Sequence[Check] = (),
         limits: Limits = Limits(),  # noqa: B008  (frozen)
         model: str = "research",
         effort: Effort | None = None,
@@ -109,6 +116,7 @@ class Bundle:
             effort=effort,
             replay=MappingProxyType(dict(replay or {})),
             toolsets=tuple(toolsets),
+            checks=tuple(checks),
             version="",
             origin=origin,
         )
@@ -144,6 +152,9 @@ def _problems(bundle: Bundle) -> Iterator[str]:
     if bundle.effort is not None and bundle.effort not in EFFORTS:
         hint = nearest(bundle.effort, EFFORTS)
         yield f"effort: '{bundle.effort}' should be one of {', '.join(EFFORTS)}{hint}"
+    for check in bundle.checks:
+        if not callable(check):
+            yield f"checks: {check!r} should be a function of the output"
     yield from _tool_problems(bundle)
 
 
@@ -197,9 +208,10 @@ def _version(bundle: Bundle, where: str, code: str) -> str:
             for toolset in bundle.toolsets
             for tool in toolset.tools
         ]
+        checks = [inspect.getsource(check) for check in bundle.checks]
     except (OSError, TypeError) as error:
         raise BadBundle(
-            f"{where}: toolsets: a tool's code cannot be read; define it in a file: {error}."
+            f"{where}: toolsets: a tool's or a check's code cannot be read; define it in a file: {error}."
         ) from error
     content = {
         "name": bundle.name,
@@ -213,6 +225,7 @@ def _version(bundle: Bundle, where: str, code: str) -> str:
         "effort": bundle.effort,
         "replay": dict(bundle.replay),
         "toolsets": tools,
+        "checks": checks,
         "code": code,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -13,7 +13,7 @@ def fields_of(model: type[BaseModel]) -> frozenset[str]:
     """Name the fields of a model, as its JSON Schema does."""
     schema = model.model_json_schema()
     below = (
-        _resolve(schema["$ref"], schema) if "$ref" in schema else schema
+        resolve(schema["$ref"], schema) if "$ref" in schema else schema
     )  # a recursive model is a reference
     return frozenset(below.get("properties", {}))
 
@@ -29,7 +29,7 @@ def _shape(schema: Mapping[str, Any], root: Mapping[str, Any], above: tuple[str,
         reference = str(schema["$ref"])
         if reference in above:
             return reference.rsplit("/", 1)[-1]
-        return _shape(_resolve(reference, root), root, (*above, reference))
+        return _shape(resolve(reference, root), root, (*above, reference))
     if "const" in schema or "enum" in schema:
         return " | ".join(json.dumps(value) for value in schema.get("enum", [schema.get("const")]))
     for choice in ("anyOf", "oneOf"):
@@ -51,7 +51,8 @@ def _shape(schema: Mapping[str, Any], root: Mapping[str, Any], above: tuple[str,
             return str(kind or "any")
 
 
-def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+def resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow a reference within a schema, like "#/$defs/Claim"."""
     found: Any = root
     for part in reference.removeprefix("#").strip("/").split("/"):
         found = found[part.replace("~1", "/").replace("~0", "~")] if part else found

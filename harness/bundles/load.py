@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from harness.bundles.bundle import Bundle, Effort, Task
+from harness.bundles.bundle import Bundle, Check, Effort, Task
 from harness.bundles.json_schema import model_from_schema
 from harness.content import bundle_entries, folders, load_python
 from harness.errors import BadBundle
 from harness.records import Limits, Record, Replay
+from harness.strict_yaml import YamlProblem, parse_yaml
 from harness.tools import Toolset
 from harness.wording import problems, sentence
 
@@ -66,6 +66,7 @@ def load_bundle(entry: Path) -> Bundle:
         raise BadBundle(f"{file}: name: '{name}' should be the folder's name, '{folder.name}'.")
     schemas = folder / "schemas.py" if folder else None
     tools = folder / "tools.py" if folder else None
+    checks = folder / "checks.py" if folder else None
     return Bundle.define(
         name=name,
         role=front.role,
@@ -74,12 +75,13 @@ def load_bundle(entry: Path) -> Bundle:
         **_schemas(file, front, schemas),
         tools=front.tools,
         toolsets=_toolsets(tools),
+        checks=_checks(checks),
         limits=front.termination,
         model="research" if front.model == "inherit" else front.model,
         effort=front.effort,
         replay=front.replay,
         origin=file,
-        code="".join(path.read_text("utf-8") for path in (schemas, tools) if path and path.is_file()),
+        code="".join(path.read_text("utf-8") for path in (schemas, tools, checks) if path and path.is_file()),
     )
 
 
@@ -112,21 +114,6 @@ class _FrontMatter(Record):
         return self.limits.tightened(Limits(max_steps=self.maxTurns))
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key given twice is an error and not a silent loss."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"'{key.value}' is given twice", problem_mark=key.start_mark
-                )
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def _front_matter(file: Path) -> tuple[_FrontMatter, str]:
     try:
         text = file.read_text("utf-8-sig").replace("\r\n", "\n")
@@ -138,9 +125,10 @@ def _front_matter(file: Path) -> tuple[_FrontMatter, str]:
             f"{file} should begin with YAML front matter between two '---' lines, then the prompt."
         )
     try:
-        values = yaml.load(parts[1], _UniqueKeys) or {}
-    except yaml.YAMLError as error:
-        raise BadBundle(_yaml_sentence(file, error)) from error
+        values = parse_yaml(parts[1]) or {}
+    except YamlProblem as error:
+        line = f", line {error.line + 1}" if error.line else ""  # the front matter begins on line 2
+        raise BadBundle(f"{file}{line}: the front matter is not valid YAML: {error}.") from error
     if not isinstance(values, dict):
         raise BadBundle(f"{file}: the front matter should be 'key: value' lines.")
     if carried := sorted(_CLAUDE_CODE_ONLY & values.keys()):
@@ -153,13 +141,6 @@ def _front_matter(file: Path) -> tuple[_FrontMatter, str]:
         ), parts[2]
     except ValidationError as error:
         raise BadBundle(f"{file}: {sentence(problems(error, _FrontMatter))}.") from error
-
-
-def _yaml_sentence(file: Path, error: yaml.YAMLError) -> str:
-    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-    problem = (error.problem if isinstance(error, yaml.MarkedYAMLError) else None) or str(error)
-    line = f", line {mark.line + 2}" if mark else ""  # the front matter begins on line 2
-    return f"{file}{line}: the front matter is not valid YAML: {problem}."
 
 
 def _schemas(file: Path, front: _FrontMatter, python: Path | None) -> Mapping[str, Any]:
@@ -192,6 +173,15 @@ def _schemas(file: Path, front: _FrontMatter, python: Path | None) -> Mapping[st
     if module is not None and found["input"] is None:
         raise BadBundle(f"{python}: Input: is missing; write a pydantic class of this name.")
     return {"input": found["input"] or Task, "output": found["output"]}
+
+
+def _checks(file: Path | None) -> tuple[Check, ...]:
+    if file is None or not file.is_file():
+        return ()
+    given = getattr(load_python(file, BadBundle), "CHECKS", None)
+    if not isinstance(given, list | tuple) or not all(callable(check) for check in given):
+        raise BadBundle(f"{file}: CHECKS: should be a list of functions of the output.")
+    return tuple(given)
 
 
 def _toolsets(file: Path | None) -> tuple[Toolset, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.bundles.bundle import NAME, RESERVED
-from harness.content import KINDS, SETTINGS_FILE
+from harness.content import SETTINGS_FILE
 from harness.errors import BadInput
 from harness.settings_reference import template
 
@@ -16,7 +16,40 @@ _FOLDER_README: Mapping[str, str] = {
     "A folder named like a built-in subagent takes its place.\n",
     "prompts": "A file here takes the place of the built-in prompt of the same name.\n",
     "hooks": "One file a hook. A file named like a built-in hook takes its place.\n",
+    "flows": "One YAML or TOML file a flow: `harness run --flow <name>` takes it by its name.\n"
+    "`harness flows` lists, checks and draws them, `harness agents lint --flow <name>` examines one.\n",
 }
+
+_FLOW = """\
+# A flow: who works, in which order, and what goes from one to the other. Edit it, then try:
+#
+#   harness flows show example                              # a tree with where every input comes from
+#   harness agents lint --flow example                      # all that is doubtful about it
+#   harness run "..." --flow example --sources docs --offline   # a rehearsal without a model
+
+name: example                  # the name of this file
+description: A researcher finds something out, a reviewer looks at it, and a writer makes the report.
+
+flow:
+  pattern: pipeline            # or fan_out, supervisor, team, handoff, blackboard, lead
+  stages:
+    - agent: researcher        # an agent of subagents/, or a built-in one: harness agents
+      gate:
+        verifier: reviewer     # judges the answer before it goes on
+        fixes: 1               # how often it may send it back
+
+    # Two at once would be a stage of its own; what both bring goes to the writer as results:
+    #
+    # - pattern: fan_out
+    #   policy: best_effort    # one that fails takes nothing from the other
+    #   branches:
+    #     - researcher
+    #     - analyst
+
+    - writer                   # what it takes is found by name; to say it yourself:
+    # - agent: writer
+    #   take: {question: question, findings: previous.findings}
+"""
 
 _AGENT = """\
 ---
@@ -59,7 +92,7 @@ class Output(Record):
 
 
 def init_project(folder: Path) -> tuple[Path, ...]:
-    """Make a folder a project: a settings file with every default in it, and the three content folders.
+    """Make a folder a project: settings with every default, the content folders, and an example of a flow.
 
     Gives the files it wrote. Folders that exist are kept.
 
@@ -69,12 +102,10 @@ def init_project(folder: Path) -> tuple[Path, ...]:
     files = {folder / SETTINGS_FILE: template()}
     if (folder / SETTINGS_FILE).exists():
         raise BadInput(f"{folder / SETTINGS_FILE} exists already; edit it, or choose another folder.")
-    files |= {
-        folder / kind / "README.md": _FOLDER_README[kind]
-        for kind in KINDS
-        if not (folder / kind / "README.md").exists()
-    }
-    return _write(files)
+    files |= {folder / kind / "README.md": text for kind, text in _FOLDER_README.items()}
+    if not (folder / "flows").exists():
+        files[folder / "flows" / "example.yaml"] = _FLOW
+    return _write({path: text for path, text in files.items() if not path.exists()})
 
 
 def new_bundle(name: str, folder: Path) -> Path:

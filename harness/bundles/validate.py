@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
@@ -11,12 +11,31 @@ from harness.bundles.bundle import Bundle
 from harness.wording import problems, sentence
 
 
-def validate_input(bundle: Bundle, value: Any) -> tuple[BaseModel | None, str | None]:
-    """Check a task for a bundle: (the typed input, None), or (None, what is wrong and where).
+class Taker(Protocol):
+    """Whoever takes a typed input: a bundle, or a member on offer."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def input(self) -> type[BaseModel]:
+        """What it takes."""
+        ...
+
+    @property
+    def one_pager(self) -> str:
+        """One line about it."""
+        ...
+
+
+def validate_input(taker: Taker, value: Any) -> tuple[BaseModel | None, str | None]:
+    """Check a task: (the typed input, None), or (None, what is wrong and where).
 
     `value` is JSON as Python holds it, or a model.
     """
-    return _check(bundle.input, value, f"The input does not fit {bundle.name}")
+    return _check(taker.input, value, f"The input does not fit {taker.name}")
 
 
 def validate_output(bundle: Bundle, value: Any) -> tuple[BaseModel | str | None, str | None]:

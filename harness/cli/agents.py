@@ -7,13 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.bundles.bundle import Bundle
-from harness.bundles.lint import lint
+from harness.bundles.lint import Sizes, lint, lint_flow
 from harness.bundles.load import load_bundles
 from harness.bundles.scaffold import new_bundle
 from harness.cli import words
-from harness.cli.options import Common, common
+from harness.cli.options import TEXT, Common, common
 from harness.cli.output import answer, answer_json, draw
 from harness.content import is_builtin
+from harness.flow.read import find_flow
 from harness.records import Limits, Record
 from harness.settings import Settings
 
@@ -59,19 +60,30 @@ def agents(context: click.Context, common: Common) -> int:
 
 
 @agents.command("lint")
+@click.option("--flow", metavar="FILE_OR_NAME", type=TEXT, help="Examine this flow and its agents alone.")
 @common
-def agents_lint(common: Common) -> int:
-    """Examine the agents: too many tools, overlaps, missing parts. Ends with 1 when one cannot be used."""
-    found = lint(load_bundles(common.folder))
+def agents_lint(common: Common, flow: str | None) -> int:
+    """Examine the agents: too many tools, overlaps, missing parts. Ends with 2 when one cannot be used."""
+    bundles, sizes = load_bundles(common.folder), _sizes(common.settings)
+    found = lint(bundles, sizes)
+    if flow is not None:
+        found = lint_flow(find_flow(flow, common.folder), bundles, sizes)
     if common.as_json:
         rows = [{"level": each.level, "agent": each.bundle, "message": each.message} for each in found]
         answer_json({"findings": rows})
     else:
         for each in found:
-            answer(f"{each.level}: {each.bundle}: {each.message}")
-        errors = sum(each.level == "error" for each in found)
-        answer(f"{words.number(errors, 'error')}, {words.number(len(found) - errors, 'warning')}.")
-    return int(any(each.level == "error" for each in found))
+            answer(str(each))
+        errors, warned = (sum(each.level == level for each in found) for level in ("error", "warning"))
+        answer(f"{words.number(errors, 'error')}, {words.number(warned, 'warning')}.")
+    return 2 if any(each.level == "error" for each in found) else 0
+
+
+def _sizes(settings: Settings) -> Sizes:
+    from harness.toolbelt import TOOLSETS  # here, because importing the SDK takes a second
+
+    known = {name: len(toolset.tools) for name, toolset in TOOLSETS.items()}
+    return {**dict.fromkeys(settings.mcp_servers), **known}
 
 
 @agents.command("new")

@@ -17,8 +17,8 @@ from harness.cli.output import answer, answer_json
 def init(common: Common, folder: Path | None) -> int:
     """Make FOLDER (by default the current one) a project.
 
-    It gets a harness.toml with every setting in it, and the folders subagents, prompts and hooks. Nothing is
-    overwritten.
+    It gets a harness.toml with every setting in it, the folders subagents, prompts and hooks, and flows with
+    an example. Nothing is overwritten.
     """
     target = folder or common.project or Path.cwd()
     written = init_project(target)
@@ -27,5 +27,5 @@ def init(common: Common, folder: Path | None) -> int:
         return 0
     for path in written:
         answer(f"wrote {path}")
-    answer("Next: harness agents new NAME, or edit harness.toml.")
+    answer("Next: harness agents new NAME, harness flows show example, or edit harness.toml.")
     return 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from harness.offline.conversation import Conversation
 from harness.offline.evidence import Evidence
-from harness.offline.finish import findings_in, finish
+from harness.offline.finish import finish, found_in
 from harness.offline.legend import read_legend
 from harness.offline.planner import sub_questions
 from harness.offline.question import Question
 from harness.offline.report import Draft, Section
 from harness.offline.researcher import MOST_FINDINGS, gaps
 from harness.offline.search import SEARCH, next_calls, passages
+from harness.offline.shapes import Finding
 from harness.offline.turn import Turn
 
 
@@ -25,7 +26,7 @@ def act(conversation: Conversation) -> Turn:
 
 def _draft(conversation: Conversation, asked: list[Question]) -> Draft:
     evidence = Evidence(passages(conversation.all_calls))
-    given = list(dict.fromkeys(findings_in(conversation.task)))
+    given = list(dict.fromkeys(found_in(Finding, conversation.task)))
     sections: list[Section] = []
     used: set[str] = set()
     for question in asked:

@@ -27,7 +27,7 @@ WINDOW = 8000
 def act(conversation: Conversation) -> Turn:
     """Look for the quotes that are not yet found, then give the verdicts."""
     claims = each(Finding, (conversation.task or {}).get("claims"))
-    calls = _next_calls(conversation, claims)
+    calls = lookups(conversation, claims)
     if calls:
         return Turn("Looking up the quotes in their sources.", tuple(calls))
     verdicts = [_verdict(claim, conversation) for claim in claims]
@@ -38,8 +38,11 @@ def act(conversation: Conversation) -> Turn:
     )
 
 
-def _next_calls(conversation: Conversation, claims: Sequence[Finding]) -> list[ToolUse]:
-    """Search for each quote first; where that fails, read its document from the start, a window at a time."""
+def lookups(conversation: Conversation, claims: Sequence[Finding]) -> list[ToolUse]:
+    """Give the calls that look for the quotes not found yet.
+
+    Search for each first; where that fails, read its document from the start, a window at a time.
+    """
     if conversation.hurried:
         return []
     seen = stitched(passages(conversation.all_calls))
@@ -47,7 +50,7 @@ def _next_calls(conversation: Conversation, claims: Sequence[Finding]) -> list[T
         citation
         for claim in claims
         for citation in claim.citations
-        if citation.quote.strip() and _where(citation, seen) is None
+        if citation.quote.strip() and where(citation, seen) is None
     ]
     searches, reads = conversation.made(SEARCH), conversation.made(READ)
     calls: list[ToolUse] = []
@@ -96,7 +99,7 @@ def _unread(citation: Citation, reads: Sequence[Call], seen: Sequence[Passage]) 
 
 def _verdict(claim: Finding, conversation: Conversation) -> dict[str, Any]:
     seen = stitched(passages(conversation.all_calls))
-    found = [citation for citation in claim.citations if _where(citation, seen) is not None]
+    found = [citation for citation in claim.citations if where(citation, seen) is not None]
     quoted = [citation for citation in claim.citations if citation.quote.strip()]
     if not quoted:
         verdict, reason = "cannot_tell", "The claim has no quote that could be looked up."
@@ -129,7 +132,7 @@ def _judge(claim: Finding, found: Sequence[Citation], seen: Sequence[Passage]) -
 
 
 def _above(citation: Citation, seen: Sequence[Passage]) -> str:
-    passage = _where(citation, seen)
+    passage = where(citation, seen)
     head = _folded(passage.text).partition(_folded(citation.quote))[0] if passage else ""
     return head[-HEADING_REACH:]
 
@@ -144,7 +147,7 @@ def _labels(citations: Sequence[Citation]) -> str:
     return ", ".join(dict.fromkeys(citation.source for citation in citations))
 
 
-def _where(citation: Citation, seen: Sequence[Passage]) -> Passage | None:
+def where(citation: Citation, seen: Sequence[Passage]) -> Passage | None:
     """Give the passage of the cited document in which the quote stands, white space aside."""
     quote = _folded(citation.quote)
     own = (passage for passage in seen if passage.source == citation.source)

@@ -7,6 +7,9 @@ from typing import Any
 
 NOT_DETERMINED = "Not determined offline: no language model was used."
 
+_NOBODY: dict[str, Any] = {"handoff_to": ""}
+"""Whom an agent hands on to, unless it knows better: an empty name ends the work."""
+
 _ABSENT: Any = object()
 _DEEPEST = 12
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -31,7 +34,9 @@ def conforming(
     default the schema itself.
     """
     whole = root if isinstance(root, dict) else schema if isinstance(schema, dict) else {}
-    return _Filler(whole, known or {}).fill(schema if isinstance(schema, dict) else {}, value, "", 0)
+    return _Filler(whole, _NOBODY | dict(known or {})).fill(
+        schema if isinstance(schema, dict) else {}, value, "", 0
+    )
 
 
 class _Filler:

@@ -8,7 +8,7 @@ from typing import Any
 from harness.offline.conversation import Conversation
 from harness.offline.fill import NOT_DETERMINED, conforming
 from harness.offline.report import Draft, markdown, short_answer, title_of
-from harness.offline.shapes import Finding, each
+from harness.offline.shapes import Kind, each
 from harness.offline.turn import OUTPUT, Turn, deliver
 
 _FIELDS = {
@@ -62,15 +62,15 @@ def known_from(draft: Draft) -> dict[str, Any]:
     return {name: values[meaning] for meaning, names in _FIELDS.items() for name in names.split()}
 
 
-def findings_in(value: object, depth: int = 0) -> Iterator[Finding]:
-    """Give the findings that stand anywhere in a typed input."""
+def found_in(kind: type[Kind], value: object, depth: int = 0) -> Iterator[Kind]:
+    """Give what has the shape of `kind`, like findings, wherever it stands in a typed input."""
     if isinstance(value, dict) and depth < 8:
-        own = each(Finding, [value])
+        own = each(kind, [value])
         if own:
             yield own[0]
         else:
             for item in value.values():
-                yield from findings_in(item, depth + 1)
+                yield from found_in(kind, item, depth + 1)
     elif isinstance(value, (list, tuple)) and depth < 8:
         for item in value:
-            yield from findings_in(item, depth + 1)
+            yield from found_in(kind, item, depth + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from harness.offline.question import Question
 from harness.offline.report import Draft, Section
 from harness.offline.shapes import Finding, Verdict, each
 from harness.offline.turn import Turn
+from harness.offline.verdicts import check_note, judged
 
 MOST_CLAIMS = 16
 """Claims given to the fact checker; later ones go into the report as not checked."""
@@ -114,7 +115,7 @@ def _draft(
         for task in checks
         for verdict in each(Verdict, _output(task).get("verdicts"))
     }
-    refused = _judged(every, verdicts, ("refuted", "not_found"))
+    refused = judged(every, verdicts, ("refuted", "not_found"))
     kept = [
         replace(section, findings=tuple(one for one in section.findings if one not in refused))
         for section in sections
@@ -122,37 +123,16 @@ def _draft(
     reused = _reused(conversation, every)
     if reused:
         kept.append(Section("From what was found before", tuple(reused)))
-    notes = [_check_note(every, verdicts)] if every else []
+    notes = [check_note(every, verdicts)] if every else []
     return Draft(
         conversation.question,
         tuple(kept),
         names,
         conflicts=tuple(text for task in research for text in _texts(_output(task).get("conflicts"))),
         left_out=tuple(refused.values()),
-        unconfirmed=tuple(_judged(every, verdicts, ("cannot_tell",)).values()),
+        unconfirmed=tuple(judged(every, verdicts, ("cannot_tell",)).values()),
         notes=(*notes, *filter(None, map(_problem, checks))),
     )
-
-
-def _judged(
-    findings: Sequence[Finding], verdicts: Mapping[str, Verdict], words: Collection[str]
-) -> dict[Finding, str]:
-    """Give the findings whose verdict is one of these words, each with a sentence that says why."""
-    return {
-        finding: f"{finding.statement} ({verdict.verdict.replace('_', ' ')}: {verdict.reason})"
-        for finding in findings
-        if (verdict := verdicts.get(finding.statement)) and verdict.verdict in words
-    }
-
-
-def _check_note(every: Sequence[Finding], verdicts: Mapping[str, Verdict]) -> str:
-    judged = [verdicts[finding.statement] for finding in every if finding.statement in verdicts]
-    supported = sum(verdict.verdict == "supported" for verdict in judged)
-    if not judged:
-        return "The quotes were not checked a second time."
-    if supported == len(every):
-        return "A second check found every quote in its source."
-    return f"A second check confirmed {supported} of {len(every)} findings."
 
 
 def _reused(conversation: Conversation, present: Sequence[Finding]) -> list[Finding]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from harness.offline import router
 from harness.offline.conversation import ToolUse, read_conversation
 from harness.offline.fill import conforming
 from harness.offline.kept import read_on, with_whole_results
@@ -73,6 +74,8 @@ def _forced(request: Mapping[str, Any]) -> Turn | None:
     tool = read_conversation(request).tools.get(str(choice.get("name")))
     if tool is None:
         return None
+    if choice.get("name") == router.TOOL:
+        return router.route(request, tool["input_schema"])
     filled = conforming(tool.get("input_schema"))
     return Turn("", (ToolUse(str(choice["name"]), filled if isinstance(filled, dict) else {}),))
 

@@ -63,7 +63,7 @@ def markdown(draft: Draft) -> str:
         parts.append(_NOT_RESEARCHED if failed else _NOT_ANSWERED)
     said = list(shortly)
     if len(draft.sections) == 1 and not draft.sections[0].problem:
-        more = [finding for finding in draft.sections[0].findings if not _is_said(finding, said)]
+        more = [finding for finding in draft.sections[0].findings if not is_said(finding, said)]
         parts += _listed("More from the documents", [sources.cited(finding) for finding in more])
     else:
         for section in draft.sections:
@@ -125,10 +125,10 @@ def _short_answer(draft: Draft) -> list[Finding]:
     firsts = [finding for section in draft.sections for finding in section.findings[:1]]
     others = [finding for section in draft.sections for finding in section.findings[1:]]
     for finding in firsts:
-        if not _is_said(finding, best):
+        if not is_said(finding, best):
             best.append(finding)
     if len(best) == 1:
-        best += [finding for finding in others if not _is_said(finding, best)][:1]
+        best += [finding for finding in others if not is_said(finding, best)][:1]
     return best
 
 
@@ -141,10 +141,10 @@ def _has_all_words(section: Section) -> bool:
 
 def _section(section: Section, said: list[Finding], sources: _Sources) -> str:
     """Write a part's problem and what it adds to what has been said; add that to `said`."""
-    above = [one for finding in section.findings for one in said if _is_said(finding, [one])]
+    above = [one for finding in section.findings for one in said if is_said(finding, [one])]
     lines: list[str] = []
     for finding in section.findings:
-        if not _is_said(finding, said):
+        if not is_said(finding, said):
             said.append(finding)
             lines.append(f"- {sources.cited(finding)}")
     if above:
@@ -153,7 +153,7 @@ def _section(section: Section, said: list[Finding], sources: _Sources) -> str:
     return "\n\n".join(text for text in paragraphs if text) or "Nothing was found."
 
 
-def _is_said(finding: Finding, said: Sequence[Finding]) -> bool:
+def is_said(finding: Finding, said: Sequence[Finding]) -> bool:
     """Whether one of the findings said has the same words, or quotes all that this one quotes."""
     return any(
         finding.statement == other.statement
@@ -163,7 +163,12 @@ def _is_said(finding: Finding, said: Sequence[Finding]) -> bool:
 
 
 def _is_quoted(citation: Citation, others: Sequence[Citation]) -> bool:
-    return any(citation.source == other.source and citation.quote in other.quote for other in others)
+    quote = _folded(citation.quote)
+    return any(citation.source == other.source and quote in _folded(other.quote) for other in others)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _conflicts(draft: Draft, sources: _Sources) -> list[str]:

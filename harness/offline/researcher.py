@@ -11,6 +11,7 @@ from harness.offline.evidence import Evidence
 from harness.offline.extract import Extract
 from harness.offline.fill import conforming
 from harness.offline.legend import legend
+from harness.offline.planner import sub_questions
 from harness.offline.question import Question
 from harness.offline.search import READ, SEARCH, next_calls, passages, searched
 from harness.offline.shapes import Finding
@@ -33,10 +34,10 @@ def act(conversation: Conversation) -> Turn:
 
 
 def questions_of(conversation: Conversation) -> list[Question]:
-    """Give what the task asks: its questions if it lists any, else its objective."""
+    """Give what the task asks: its questions if it lists any, else the parts of its objective."""
     listed = (conversation.task or {}).get("questions")
     texts = [text.strip() for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
-    texts = [text for text in texts if text][:4] or [conversation.question]
+    texts = [text for text in texts if text][:4] or sub_questions(conversation.question)[:4]
     return [Question(text[:600]) for text in dict.fromkeys(texts)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.offline import analyst, checker, lead, researcher
+from harness.offline import analyst, checker, intake, lead, researcher, reviewer, writer
 from harness.offline.conversation import Conversation
 from harness.offline.delegation import DELEGATE
 from harness.offline.report import title_of
@@ -15,7 +15,7 @@ Role = Callable[[Conversation], Turn]
 
 
 def role_of(conversation: Conversation) -> Role:
-    """Give the role's way to act: lead, fact checker, researcher, analyst, or one who can only say little."""
+    """Give the role's way to act; one who can do nothing else can only say little."""
     within_reach = {*conversation.tools, *(call.name for call in conversation.all_calls)}
     if DELEGATE in within_reach:
         return lead.act
@@ -24,6 +24,14 @@ def role_of(conversation: Conversation) -> Role:
         return checker.act
     if "findings" in wanted:
         return researcher.act
+    if "verdict" in wanted:
+        return reviewer.act
+    if intake.HANDS_ON in wanted:
+        return intake.act
+    if OUTPUT not in within_reach and any(
+        isinstance(_given(conversation, name), list) for name in writer.GIVEN
+    ):
+        return writer.act
     if within_reach & {SEARCH, READ, OUTPUT}:
         return analyst.act
     return speak
@@ -38,6 +46,10 @@ def speak(conversation: Conversation) -> Turn:
             f"Nothing has been looked up, so this is not answered: {conversation.question} ({NOTICE})."
         )
     return Turn(title_of(conversation.question)[:80] or f"Nothing was asked ({NOTICE}).")
+
+
+def _given(conversation: Conversation, field: str) -> object:
+    return (conversation.task or {}).get(field)
 
 
 def _output_fields(conversation: Conversation) -> set[str]:

@@ -24,7 +24,7 @@ class Claim(Record):
 class Input(Record):
     """Claims to check."""
 
-    claims: list[Claim] = Field(min_length=1, description="The claims, one statement each.")
+    claims: list[Claim] = Field(description="The claims, one statement each; none where nothing was found.")
 
 
 class Verdict(Record):

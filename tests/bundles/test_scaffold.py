@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.bundles.lint import lint, lint_flow
 from harness.bundles.load import load_bundle, load_bundles
 from harness.bundles.scaffold import init_project, new_bundle
 from harness.bundles.validate import validate_input
 from harness.content import KINDS, find_project
 from harness.errors import BadInput
+from harness.flow import walk
+from harness.flow.read import find_flow, project_flows
 from harness.settings import Settings, from_environment
 
 
@@ -19,7 +22,8 @@ def test_a_new_project_loads_and_changes_nothing(tmp_path: Path) -> None:
     written = init_project(tmp_path)
     assert {path.relative_to(tmp_path).as_posix() for path in written} == {
         "harness.toml",
-        *(f"{kind}/README.md" for kind in KINDS),
+        *(f"{kind}/README.md" for kind in (*KINDS, "flows")),
+        "flows/example.yaml",
     }
     assert from_environment(tmp_path, environ={}) == Settings()
     assert load_bundles(tmp_path).keys() == load_bundles(None).keys()
@@ -52,6 +56,37 @@ def test_existing_folders_are_kept(tmp_path: Path) -> None:
     (tmp_path / "subagents" / "README.md").write_text("Mine.")
     init_project(tmp_path)
     assert (tmp_path / "subagents" / "README.md").read_text() == "Mine."
+
+
+def test_a_new_project_lints_clean_and_its_example_can_be_run(tmp_path: Path) -> None:
+    """With a first agent of its own, nothing is doubtful, and the flow is found by its name."""
+    init_project(tmp_path)
+    new_bundle("geologist", tmp_path)
+    bundles = load_bundles(tmp_path)
+    assert lint(bundles) == []
+    assert list(project_flows(tmp_path)) == ["example"]
+    assert lint_flow(find_flow("example", tmp_path), bundles) == []
+
+
+def test_the_example_of_a_flow_holds_with_its_comments_taken_in(tmp_path: Path) -> None:
+    """The fan-out it shows can be uncommented as it stands."""
+    init_project(tmp_path)
+    file = tmp_path / "flows" / "example.yaml"
+    before, found, after = file.read_text("utf-8").partition("    # - pattern: fan_out\n")
+    shown, _, rest = after.partition("\n\n")
+    lines = [line.replace("    # ", "    ", 1) for line in (found + shown).splitlines()]
+    file.write_text("\n".join([before.rstrip(), *lines, "", rest]), "utf-8")
+    flow = find_flow("example", tmp_path)
+    assert [type(node).__name__ for _, node in walk(flow.flow)].count("FanOut") == 1
+    assert lint_flow(flow, load_bundles(tmp_path)) == []
+
+
+def test_flows_that_exist_are_kept_and_get_no_example(tmp_path: Path) -> None:
+    """A project made around flows of one's own gets none beside them."""
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "mine.yaml").write_text("flow: analyst\n")
+    init_project(tmp_path)
+    assert {path.name for path in (tmp_path / "flows").iterdir()} == {"README.md", "mine.yaml"}
 
 
 def test_a_new_bundle_loads_at_once(tmp_path: Path) -> None:
