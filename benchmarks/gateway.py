@@ -158,7 +158,7 @@ def _gateway(home: Path, upstream: _Address) -> Iterator[_Address]:
 async def _serve(home: Path, base_url: str) -> None:
     """Be the gateway of one agent run, and tell the CPU used so far for each line on stdin, until it ends."""
     async with session(home, 1) as (journal, (run_id,)), Gateway(LiveUpstream(base_url, API_KEY)) as gateway:
-        token = gateway.open_door(Door(journal, run_id, frozenset({TOOL}), "", lambda limit: limit, ""))
+        token = gateway.open_door(Door(journal, run_id, frozenset({TOOL}), "", str, str, ""))
         print(json.dumps({"base_url": gateway.base_url, "key": token}), flush=True)
         while await asyncio.to_thread(sys.stdin.readline):
             print(time.process_time(), flush=True)

@@ -25,6 +25,7 @@ COMMANDS = {
     "sessions": ("harness.cli.sessions", "List the sessions, the newest first."),
     "show": ("harness.cli.show", "Show a session: agent runs, checkpoints, usage, report."),
     "agents": ("harness.cli.agents", "List the agents, examine them, or begin a new one."),
+    "flows": ("harness.cli.flows", "List the flows, check one, or draw it."),
     "init": ("harness.cli.init", "Make a folder a project with settings, agents, prompts and hooks."),
     "db": ("harness.cli.db", "Look after the database."),
     "doctor": ("harness.cli.doctor", "Check that everything a session needs is there and works."),

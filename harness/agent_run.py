@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from contextlib import suppress
 from typing import Any, Literal
 
 import psutil
 
+from harness import answering
 from harness import events as ev
+from harness.answering import span
 from harness.attempt import AttemptFolder, environment, make, sweep, write_launcher
 from harness.briefing import first_words, system_prompt
-from harness.bundles.validate import validate_output
+from harness.bundles.validate import validate_input
 from harness.claude import Conversation, Ending, converse
-from harness.context import RunView, SessionContext
+from harness.context import MustSuspend, RunView, SessionContext
 from harness.direct import TranscriptMeter
-from harness.errors import AgentError, HarnessError, StoreUnavailable
+from harness.errors import AgentError
 from harness.gateway.door import Door
 from harness.hook_chain import HookChain
-from harness.limits import cost_left, spent, time_left_s
+from harness.limits import Reason, cost_left, spent, time_left_s
+from harness.liveness import Pulse, Silent
 from harness.prompts import render
-from harness.records import NeedsHelp, Outcome, derived_id
+from harness.records import Outcome, derived_id
 from harness.resume import (
+    AskForHelp,
     Refire,
     ResumePoint,
     Settled,
@@ -33,7 +35,6 @@ from harness.resume import (
     resume_point,
 )
 from harness.settings import dropped_from_child
-from harness.store.journal import forget_responses
 from harness.store.lease import Holder
 from harness.store.transcripts import Entry, TranscriptStore, read_transcript
 from harness.survivors import end_survivor
@@ -58,10 +59,6 @@ def _entry_kind(point: ResumePoint) -> Literal["fresh", "refire", "prompt"]:
             return "prompt"
 
 
-class MustSuspend(HarnessError):
-    """The session cannot go on now, and can be resumed later."""
-
-
 class AgentRun:
     """Advances one agent run. It holds nothing that the journal does not know."""
 
@@ -82,7 +79,7 @@ class AgentRun:
                 ending = await self._step()
             except AgentError as problem:
                 # A bundle that cannot work fails its own task; its siblings and its lead go on.
-                await self._finish(Outcome(status="failed", problem=str(problem)))
+                await self._ends(Outcome(status="failed", problem=str(problem)))
                 return
             if ending is None:
                 return
@@ -93,17 +90,27 @@ class AgentRun:
 
     async def _step(self) -> Ending | None:
         """Go on from where the run stands; an ending is returned when the step may be tried again."""
+        if self._view.run.attempt == 0 and self._view.run.task.kind == "task":
+            _, problem = validate_input(self._view.bundle, self._view.run.task.payload)
+            if problem is not None:
+                raise AgentError(problem)
+        if self._view.run.status == "checking":
+            await answering.judge(self._view)
+            return None
         await asyncio.to_thread(end_survivor, self._view.run)
         transcript = await self._transcript()
         await self._void_lost_delegations(transcript)
         point = resume_point(self._view.run, transcript, typed=self._view.bundle.output is not None)
         match point:
             case Settled(output=output):
-                await self._answered(output, output)
+                await answering.answered(self._view, output, output, 0)
+                return None
+            case AskForHelp(tool_use_id=tool_use_id):
+                await answering.asked_for_help(self._view, tool_use_id, 0)
                 return None
             case Sleep(tool_use_id=tool_use_id):
                 await self._view.record(
-                    ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=0), span=self._span()
+                    ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=0), span=span(self._view)
                 )
                 return None
             case _:
@@ -121,13 +128,13 @@ class AgentRun:
             ev.AgentRunStarted(
                 attempt=number,
                 entry=_entry_kind(point),
-                recovered=run.attempt > 0 and run.status != "suspended",
+                recovered=run.attempt > 0 and run.status != "suspended" and not run.reopened,
                 claude_session_id=claude_session_id,
                 folder=str(folder.root),
                 transcript_from=await self._already_there(point),
                 tool_use_id=point.tool_use_id if isinstance(point, Refire) else None,
             ),
-            span=self._span(),
+            span=span(self._view),
         )
         store = TranscriptStore(
             self._session.database,
@@ -149,7 +156,7 @@ class AgentRun:
             store.show_instead(claude_session_id, [dict(entry) for entry in view_for_cli(earlier)])
         self._began = time.monotonic()
         try:
-            ending = await self._converse(point, claude_session_id, folder, store)
+            ending = await self._converse(point, claude_session_id, folder, store, transcript)
         except asyncio.CancelledError:
             await asyncio.shield(self._interrupted("stopped"))
             raise
@@ -158,18 +165,27 @@ class AgentRun:
         return await self._conclude(ending, store.broken)
 
     async def _converse(
-        self, point: ResumePoint, claude_session_id: str, folder: AttemptFolder, store: TranscriptStore
+        self,
+        point: ResumePoint,
+        claude_session_id: str,
+        folder: AttemptFolder,
+        store: TranscriptStore,
+        transcript: list[Entry],
     ) -> Ending:
         view = self._view
         belt = toolbelt(view)
         bundle = view.bundle
+        limits = view.settings.limits
+        pulse = Pulse(limits.silent_s, limits.tool_silent_s)
         door = Door(
             self._session.journal,
             view.run_id,
             frozenset((*belt.allowed, *belt.builtin)),
             bundle.prompt,
             lambda limit: render("last_turn", view.project, reason=f"Your limit of {limit} is spent."),
+            lambda left: render("little_left", view.project, left=left),
             render("resume", view.project),
+            pulse.beat,
         )
         gateway = self._session.gateway
         token = gateway.open_door(door) if gateway else None
@@ -179,7 +195,7 @@ class AgentRun:
         talk = Conversation(
             claude_session_id=claude_session_id,
             resume=self._resumes(point),
-            prompt=first_words(view, point, self._session.sources_listed),
+            prompt=first_words(view, point, transcript, self._session.sources_listed),
             system_prompt=system_prompt(view),
             model=self._session.model or view.settings.models.named(bundle.model),
             effort=bundle.effort,
@@ -188,7 +204,7 @@ class AgentRun:
             mcp_servers=belt.servers,
             output_schema=bundle.output.model_json_schema() if bundle.output else None,
             store=store,
-            hooks=self._hooks(belt),
+            hooks=self._hooks(belt, pulse),
             folder=folder,
             max_turns=None if steps is None else max(1, steps - view.run.steps) + (gateway is not None),
             max_budget_usd=None if gateway else cost_left(view.state, view.run),
@@ -196,19 +212,21 @@ class AgentRun:
             on_stop=lambda: gateway.close_door(token) if gateway and token else None,
         )
         try:
-            async with asyncio.timeout(time_left_s(view.run)):
+            async with asyncio.timeout(time_left_s(view.run)), pulse.watched():
                 ending = await converse(talk, self._note_process)
                 if gateway and token and ending.kind == "died":
                     await gateway.settle(door)
                 return ending
         except TimeoutError:
             return Ending("budget", problem="time")
+        except Silent as problem:
+            return Ending("silent", problem=str(problem))
         finally:
             if gateway and token:
                 gateway.close_door(token)
 
-    def _hooks(self, belt: Toolbelt) -> Any:
-        return HookChain(self._session.hooks, self._view, belt.replay_of).matchers()
+    def _hooks(self, belt: Toolbelt, pulse: Pulse) -> Any:
+        return HookChain(self._session.hooks, self._view, belt.replay_of, pulse).matchers()
 
     async def _conclude(self, ending: Ending, broken: str | None) -> Ending | None:
         """Commit an ending. It is returned when the run may simply be tried again."""
@@ -216,104 +234,63 @@ class AgentRun:
             raise self._session.lease.gone()
         match ending.kind:
             case "answered":
-                await self._answered(ending.text, ending.structured)
+                await answering.answered(self._view, ending.text, ending.structured, self._worked())
             case "deferred" if ending.deferred_id is not None:
                 await self._suspend(ending.deferred_id)
             case "max_turns":
-                await self._needs_help("steps", None)
+                await self._out_of("steps")
             case "budget":
-                await self._needs_help("time" if ending.problem == "time" else "cost", None)
-            case "bad_output":
-                await self._finish(Outcome(status="failed", problem=ending.problem))
+                await self._out_of("time" if ending.problem == "time" else "cost")
+            case "bad_output" | "silent":
+                await self._ends(Outcome(status="failed", problem=ending.problem))
             case "mirror_error":
                 await self._interrupted("the transcript could not be stored")
                 raise MustSuspend(broken or ending.problem or "The transcript could not be stored.")
             case "api_error" if ending.api_status == 402 or spent(self._view.state, self._view.run):
-                await self._needs_help(spent(self._view.state, self._view.run) or "cost", None)
+                await self._out_of(spent(self._view.state, self._view.run) or "cost")
             case "api_error" if ending.api_status is not None and ending.api_status not in TRANSIENT:
-                await self._finish(Outcome(status="failed", problem=ending.problem))
+                await self._ends(Outcome(status="failed", problem=ending.problem))
             case _:
                 await self._interrupted(ending.problem or ending.kind)
                 return ending
         return None
 
-    async def _answered(self, text: Any, structured: Any) -> None:
-        bundle, run = self._view.bundle, self._view.run
-        value, problem = validate_output(bundle, structured if bundle.output else text)
-        if problem is not None and bundle.output is not None and structured is None:
-            problem = f"{bundle.name} answered in prose instead of its typed output: {str(text)[:200]}"
-        output = value if isinstance(value, str | None) else value.model_dump(mode="json")
-        if run.took_last_turn:
-            await self._needs_help(spent(self._view.state, run) or "cost", output)
-        elif problem is not None:
-            await self._finish(Outcome(status="failed", problem=problem))
-        else:
-            await self._finish(Outcome(status="done", output=output))
-
     async def _suspend(self, tool_use_id: str) -> None:
         """Commit the suspension once the stored transcript proves the call and its deferral."""
         for _ in range(40):
             if has_call_and_marker(await self._transcript(), tool_use_id):
+                if tool_use_id in self._view.run.help_asked:
+                    await answering.asked_for_help(self._view, tool_use_id, self._worked())
+                    return
                 await self._view.record(
-                    ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=self._worked()), span=self._span()
+                    ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=self._worked()),
+                    span=span(self._view),
                 )
                 return
             await asyncio.sleep(0.05)
         await self._interrupted("the deferred call did not reach the transcript")
 
-    async def _needs_help(self, reason: Any, output: Any) -> None:
-        findings = output if isinstance(output, str) else json.dumps(output) if output is not None else ""
-        run = self._view.run
-        await self._finish(
-            Outcome(
-                status="needs_help",
-                output=output,
-                problem=f"{run.agent} has spent its limit of {reason}.",
-                help=NeedsHelp(
-                    reason=reason,
-                    findings=findings,
-                    missing="It was stopped by the limit before it said that it had finished.",
-                    estimated_cost_usd=round(run.cost_usd, 4) if run.cost_usd else None,
-                ),
-            )
-        )
-
     async def _give_up(self, ending: Ending) -> None:
         problem = ending.problem or "The agent's process ended without a result."
-        if self._view.run.parent_id is None:
+        if self._view.run.essential:
             raise MustSuspend(problem)
-        await self._finish(Outcome(status="failed", problem=problem))
+        await self._ends(Outcome(status="failed", problem=problem))
 
-    async def _finish(self, outcome: Outcome) -> None:
-        run = self._view.run
-        session = self._view.state.id
-        await self._view.record(
-            ev.AgentRunFinished(outcome=outcome, work_s=self._worked()), span=self._span(ended=True)
-        )
-        log.debug("agent run %s of session %s: %s", run.id, session, outcome.status)
-        with suppress(StoreUnavailable):
-            await forget_responses(self._session.database, session, run.id)
+    async def _out_of(self, limit: Reason | Literal["time"]) -> None:
+        await answering.needs_help(self._view, limit, None, self._worked())
+
+    async def _ends(self, outcome: Outcome) -> None:
+        await answering.finish(self._view, outcome, self._worked())
 
     async def _interrupted(self, reason: str) -> None:
         await self._view.record(
-            ev.AgentRunInterrupted(reason=reason, work_s=self._worked()), span=self._span()
+            ev.AgentRunInterrupted(reason=reason, work_s=self._worked()), span=span(self._view)
         )
 
     def _worked(self) -> float:
         worked = time.monotonic() - self._began if self._began else 0.0
         self._began = 0.0
         return worked
-
-    def _span(self, *, ended: bool = False) -> ev.Span:
-        state, run = self._view.state, self._view.run
-        parent = ("agent_run", run.parent_id) if run.parent_id else ("session", "")
-        return ev.Span(
-            trace_id=state.trace_id,
-            span_id=ev.span_id(state.id, "agent_run", run.id),
-            parent_span_id=ev.span_id(state.id, *parent),
-            started_at=run.created_at,
-            ended_at=ev.now() if ended else None,
-        )
 
     def _resumes(self, point: ResumePoint) -> bool:
         return not isinstance(point, StartFresh) or self._continued() is not None

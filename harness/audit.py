@@ -76,7 +76,11 @@ def _by_run(journal: Iterable[ev.Event]) -> dict[str, _Rows]:
                 # The CLI keeps, and uses, what it has got of an answer that broke off.
                 rows.unanswered -= 1
                 rows.messages |= {message_id} if message_id else set()
-            case ev.ToolRequested(tool_use_id=tool_use_id) | ev.DelegationRequested(tool_use_id=tool_use_id):
+            case (
+                ev.ToolRequested(tool_use_id=tool_use_id)
+                | ev.DelegationRequested(tool_use_id=tool_use_id)
+                | ev.HelpAsked(tool_use_id=tool_use_id)
+            ):
                 rows.requested.add(tool_use_id)
             case ev.DelegationJoined(tool_use_id=tool_use_id) | ev.ToolDenied(tool_use_id=tool_use_id):
                 rows.denied.add(tool_use_id)

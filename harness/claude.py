@@ -18,6 +18,7 @@ from claude_agent_sdk import (
     MirrorErrorMessage,
     ResultMessage,
     SessionStore,
+    SystemMessage,
 )
 from claude_agent_sdk.types import EffortLevel, HookEvent, HookJSONOutput, McpServerConfig
 
@@ -25,6 +26,12 @@ from harness.attempt import AttemptFolder
 
 FIRST_SIGN_S = 60.0
 """A CLI that neither says anything nor asks a hook for this long has not started."""
+
+
+_AWAY = ("failed", "pending", "needs-auth")
+"""States of an MCP server that has no tools to offer; the CLI waits half a minute for one to start."""
+
+_MEND_SERVER = "see that it starts, and that harness.toml has its right command or url"
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Conversation:
 
 
 EndingKind = Literal[
-    "answered", "deferred", "max_turns", "budget", "bad_output", "api_error", "mirror_error", "died"
+    "answered", "deferred", "max_turns", "budget", "bad_output", "silent", "api_error", "mirror_error", "died"
 ]
 
 
@@ -105,8 +112,16 @@ async def _listen(client: ClaudeSDKClient, errors: list[str], heard: Callable[[]
             return Ending("mirror_error", problem="The transcript could not be stored; the run was stopped.")
         if isinstance(message, ResultMessage):
             return _ending(message)
+        if isinstance(message, SystemMessage) and (away := _servers_away(message)):
+            return Ending("died", problem=f"The MCP server '{away[0]}' cannot be reached; {_MEND_SERVER}.")
     said = errors[-1].strip()[:300] if errors else "it ended without a result"
     return Ending("died", problem=f"The agent's CLI process ended unexpectedly: {said}")
+
+
+def _servers_away(message: SystemMessage) -> list[str]:
+    """Name the MCP servers that the CLI has begun without; its agent would work without their tools."""
+    servers = message.data.get("mcp_servers") or () if message.subtype == "init" else ()
+    return [str(each.get("name")) for each in servers if each.get("status") in _AWAY]
 
 
 def _ending(result: ResultMessage) -> Ending:

@@ -2,7 +2,8 @@
 
 There are two halves. The built-in half travels inside the installed package, or is the checkout's own
 folders in an editable install. The user's half is the same three folders in the project folder. What a user
-adds stands beside what is built in; what has the name of a built-in one takes its place.
+adds stands beside what is built in; what has the name of a built-in one takes its place. A project's folder
+`flows/` is found in the same way; the flows built in are code.
 
 Names that begin with "." or "_", and each folder's README.md, are nobody's content.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -78,6 +79,14 @@ def prompt_files(project: Path | None) -> dict[str, Path]:
 def hook_files(project: Path | None) -> dict[str, Path]:
     """Give every hook file by name; the project's take the place of built-in ones."""
     return _by_name("hooks", project, ".py")
+
+
+def flow_files(project: Path | None, suffixes: Collection[str]) -> tuple[Path, ...]:
+    """Give the files with these suffixes in the project's folder flows/, sorted."""
+    folder = project / "flows" if project else None
+    if folder is None or not folder.is_dir():
+        return ()
+    return tuple(path for path in _entries(folder) if path.suffix in suffixes and path.is_file())
 
 
 def load_python(path: Path, refusal: type[BadInput]) -> ModuleType:

@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Literal
 
 from harness.bundles.bundle import Bundle
+from harness.errors import HarnessError
 from harness.events import AnyPayload, Event, Span
-from harness.flow import Agent, Lead
+from harness.flow import AnyNode, label, node_at
 from harness.gateway.app import Gateway
 from harness.hook_chain import off_the_clock
 from harness.hooks import Hook
+from harness.offers import Offer, offers
 from harness.settings import Settings
 from harness.state import RunState, SessionState
 from harness.store.database import Database
 from harness.store.journal import Journal
 from harness.store.lease import Lease
+from harness.tool_cache import ToolCache
 
 UpstreamKind = Literal["live", "offline", "direct"]
+
+
+class MustSuspend(HarnessError):
+    """The session cannot go on now, and can be resumed later."""
 
 
 @dataclass
@@ -32,11 +39,12 @@ class SessionContext:
     settings: Settings
     bundles: Mapping[str, Bundle]
     hooks: tuple[Hook, ...]
-    flow: Agent | Lead
+    flow: AnyNode
     project: Path | None
     gateway: Gateway | None
     model: str | None
     max_concurrent: int
+    tool_cache: ToolCache = field(default_factory=ToolCache)
     sources_listed: Callable[[], str] = field(default=lambda: "")
 
     @property
@@ -73,6 +81,21 @@ class RunView:
         return self.session.bundles
 
     @property
+    def label(self) -> str:
+        """The name of its node in the flow."""
+        return label(self.node)
+
+    @property
+    def node(self) -> AnyNode:
+        """Its node in the flow."""
+        return node_at(self.session.flow, self.run.address)
+
+    @property
+    def members(self) -> Mapping[str, Offer]:
+        """Whom it can give tasks to, by name."""
+        return offers(self.node, self.bundles)
+
+    @property
     def settings(self) -> Settings:
         """The settings in force."""
         return self.session.settings
@@ -91,6 +114,10 @@ class RunView:
     def cancelled(self) -> bool:
         """Whether a person has asked for the session to be cancelled."""
         return self.session.lease.cancel_requested.is_set()
+
+    def was_cached(self, tool_use_id: str) -> bool:
+        """Whether a tool call was answered without running the tool."""
+        return tool_use_id in self.session.tool_cache.hits
 
     async def record(self, payload: AnyPayload, *, span: Span | None = None) -> Event:
         """Commit an event to the journal under this agent run; a hook's deadline waits meanwhile."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.bundles.bundle import Bundle
-from harness.bundles.validate import validate_input
+from harness.bundles.validate import Taker, validate_input
 from harness.hooks import BeforeTool, Run
 from harness.messages import Message
-from harness.plan import tasks_of
+from harness.plan import Plan, Planner
 from harness.records import Outcome, derived_id
 from harness.state import Delegation, RunState, SessionState
 
@@ -19,30 +18,37 @@ MAX_TASKS = 20
 DESCRIPTION = (
     "Delegate typed tasks to subagents, which work side by side, each in a context of its own. They see only "
     "the input you give them, so each task must stand alone. Make one call with all the tasks that can run "
-    "at the same time. You get one result per task, in order."
+    "at the same time. You get one result per task, in order. A task that needs help names itself in "
+    "`continue`: send that back with your answer to let it go on where it was, with its limits raised."
 )
 
 
-def input_schema(members: Mapping[str, Bundle]) -> dict[str, Any]:
-    """The JSON Schema of the tool's input, made from the bundles on offer."""
-    definitions: dict[str, Any] = {}
-    variants = []
-    for name, bundle in members.items():
-        schema = bundle.input.model_json_schema()
-        moved = _moved(schema, f"#/$defs/{name}")
-        if moved != schema:
-            # Two bundles may each define a Citation of their own, so each schema keeps a root of its own.
-            definitions[name], schema = moved, {"$ref": f"#/$defs/{name}"}
-        variants.append(
-            {
-                "type": "object",
-                "description": bundle.one_pager,
-                "properties": {"to": {"const": name}, "input": schema},
-                "required": ["to", "input"],
-                "additionalProperties": False,
-            }
-        )
-    items = variants[0] if len(variants) == 1 else {"anyOf": variants}
+def input_schema(members: Mapping[str, Taker]) -> dict[str, Any]:
+    """The JSON Schema of the tool's input, made from the members on offer."""
+    inputs, definitions = member_schemas(members)
+    variants = [
+        {
+            "type": "object",
+            "description": member.one_pager,
+            "properties": {"to": {"const": name}, "input": inputs[name]},
+            "required": ["to", "input"],
+            "additionalProperties": False,
+        }
+        for name, member in members.items()
+    ]
+    variants.append(
+        {
+            "type": "object",
+            "description": "Let a task that needs help go on, with as much again as it had.",
+            "properties": {
+                "continue": {"type": "string", "description": "As its result named it."},
+                "answer": {"type": "string", "minLength": 1, "description": "What it is told."},
+            },
+            "required": ["continue", "answer"],
+            "additionalProperties": False,
+        }
+    )
+    items = {"anyOf": variants}
     schema = {
         "type": "object",
         "properties": {"tasks": {"type": "array", "minItems": 1, "maxItems": MAX_TASKS, "items": items}},
@@ -50,6 +56,19 @@ def input_schema(members: Mapping[str, Bundle]) -> dict[str, Any]:
         "additionalProperties": False,
     }
     return schema | ({"$defs": definitions} if definitions else {})
+
+
+def member_schemas(members: Mapping[str, Taker]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The JSON Schema of each member's input by name, and the definitions they refer to by "#/$defs/NAME"."""
+    inputs: dict[str, Any] = {}
+    definitions: dict[str, Any] = {}
+    for name, member in members.items():
+        inputs[name] = member.input.model_json_schema()
+        moved = _moved(inputs[name], f"#/$defs/{name}")
+        if moved != inputs[name]:
+            # Two bundles may each define a Citation of their own, so each schema keeps a root of its own.
+            definitions[name], inputs[name] = moved, {"$ref": f"#/$defs/{name}"}
+    return inputs, definitions
 
 
 def _moved(schema: Any, root: str) -> Any:
@@ -91,12 +110,16 @@ def unusable(value: Mapping[str, Any], run: Run) -> str | None:
 
 
 def _task_problem(task: Any, run: Run) -> str | None:
+    if isinstance(task, dict) and set(task) == {"continue", "answer"}:
+        helpless = [r.id for r in run.state.runs.values() if r.status == "needs_help"]
+        known = task["continue"] in helpless and str(task["answer"]).strip()
+        return None if known else ".continue: name a task that needs help as its result did, with an answer."
     if not isinstance(task, dict) or set(task) != {"to", "input"}:
-        return ": give exactly 'to' and 'input'."
-    members = run.run.members
-    if task["to"] not in members:
+        return ": give exactly 'to' and 'input', or 'continue' and 'answer'."
+    members = run.members
+    if task["to"] not in list(members):
         return f".to: there is no subagent '{task['to']}' on offer; choose from {', '.join(members)}."
-    _, problem = validate_input(run.bundles[task["to"]], task["input"])
+    _, problem = validate_input(members[task["to"]], task["input"])
     return f".input: {problem}" if problem else None
 
 
@@ -105,32 +128,44 @@ def tasks(call: BeforeTool, run: Run) -> tuple[Message, ...]:
     return tuple(
         Message(
             id=derived_id("task", run.state.id, call.tool_use_id, number),
-            kind="task",
             source=run.run.id,
-            destination=task["to"],
-            payload=task["input"],
-            schema_name=f"{task['to']}.input",
             trace_id=run.state.trace_id,
+            **_contents(task),
         )
         for number, task in enumerate(call.input["tasks"], start=1)
     )
 
 
+def _contents(task: Mapping[str, Any]) -> dict[str, Any]:
+    if "continue" in task:
+        payload = {"answer": task["answer"]}
+        return {"kind": "grant", "destination": task["continue"], "payload": payload, "schema_name": "grant"}
+    to = task["to"]
+    return {"kind": "task", "destination": to, "payload": task["input"], "schema_name": f"{to}.input"}
+
+
 def results_ready(state: SessionState, run: RunState, delegation: Delegation) -> bool:
     """Whether every task has ended."""
-    return all(task and task.final for _, task in tasks_of(state, run, delegation))
+    return all(plan.outcome is not None for _, plan in tasks_at_work(state, run, delegation))
 
 
 def results(state: SessionState, run: RunState, delegation: Delegation) -> list[dict[str, Any]]:
     """One result per task, in order, as the lead gets them."""
     found = []
-    for number, (spec, task) in enumerate(tasks_of(state, run, delegation), start=1):
-        outcome = task.outcome if task and task.outcome else Outcome(status="failed", problem="It never ran.")
-        found.append({"task": number, "to": spec.agent, **_answer(outcome)})
+    for number, (task, plan) in enumerate(tasks_at_work(state, run, delegation), start=1):
+        outcome = plan.outcome or Outcome(status="failed", problem="It never ran.")
+        to = state.runs[task.destination].agent if task.kind == "grant" else task.destination
+        found.append({"task": number, "to": to, **_answer(outcome, plan.stuck)})
     return found
 
 
-def _answer(outcome: Outcome) -> dict[str, Any]:
+def tasks_at_work(state: SessionState, run: RunState, delegation: Delegation) -> list[tuple[Message, Plan]]:
+    """Each task of a delegation, in order, and how it stands."""
+    assert state.created is not None, "a session begins with its creation"
+    return Planner(state.created.flow, state).tasks(run, delegation)
+
+
+def _answer(outcome: Outcome, stuck: Sequence[str]) -> dict[str, Any]:
     match outcome.status:
         case "done":
             return {"status": "done", "output": outcome.output}
@@ -141,6 +176,9 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
                 "problem": outcome.problem or "It could not finish with what it had.",
                 **({"output": outcome.output} if outcome.output is not None else {}),
                 **({"reason": help_.reason} if help_ else {}),
+                **({"findings": help_.findings} if help_ and help_.findings and not outcome.output else {}),
+                **({"cost_to_finish_usd": cost} if (cost := help_ and help_.estimated_cost_usd) else {}),
+                **({"continue": stuck[0]} if stuck else {}),
             }
         case _:
             return {"status": "failed", "problem": outcome.problem or f"It was {outcome.status}."}

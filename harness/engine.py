@@ -10,15 +10,17 @@ import logging
 from typing import Any
 
 from harness import events as ev
-from harness.agent_run import AgentRun, MustSuspend
+from harness.agent_run import AgentRun
 from harness.attempt import sweep_session
 from harness.citations import check
-from harness.context import SessionContext
+from harness.context import MustSuspend, SessionContext
 from harness.corpus.corpus import Corpus
 from harness.errors import HarnessError, LeaseLost
-from harness.limits import granted
+from harness.limits import granted, more
+from harness.messages import Message
 from harness.plan import RunSpec, plan
-from harness.records import Outcome
+from harness.records import Limits, Outcome
+from harness.router import RouterRun
 from harness.store.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -63,18 +65,20 @@ class Engine:
                 await self._cancel()
                 return
             decision = plan(session.flow, session.state)
-            if decision.outcome is not None:
-                await self._finish(decision.outcome)
+            for run_id in decision.cancel:
+                await self._cancel_run(run_id, "Its work is no longer wanted.")
+            if decision.outcome is not None and not decision.cancel:
+                await self._finish(decision.outcome, can_go_on=bool(decision.stuck))
                 return
+            for run_id, grant in decision.reopen:
+                await self._reopen(run_id, grant)
             for spec in decision.create:
                 await self._create(spec)
-            if decision.create:
+            if decision.create or decision.cancel or decision.reopen:
                 continue
             for run_id in decision.ready:
                 if run_id not in self._active and len(self._active) < session.max_concurrent:
-                    self._active[run_id] = asyncio.create_task(
-                        AgentRun(session, run_id).advance(), name=run_id
-                    )
+                    self._active[run_id] = asyncio.create_task(self._work(run_id), name=run_id)
             if not self._active:
                 raise MustSuspend("Nothing of this session can run; look at it with: harness show.")
             await asyncio.wait({watch, *self._active.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -85,20 +89,57 @@ class Engine:
             if watch.done() and not session.lease.cancel_requested.is_set():
                 raise session.lease.gone()
 
+    async def _work(self, run_id: str) -> None:
+        if self._session.state.runs[run_id].role == "router":
+            await RouterRun(self._session, run_id).advance()
+        else:
+            await AgentRun(self._session, run_id).advance()
+
+    async def _cancel_run(self, run_id: str, problem: str) -> None:
+        task = self._active.pop(run_id, None)
+        if task is not None:
+            task.cancel()
+            (ended,) = await asyncio.gather(task, return_exceptions=True)
+            if isinstance(ended, HarnessError):
+                raise ended
+        if not self._session.state.runs[run_id].final:
+            outcome = Outcome(status="cancelled", problem=problem)
+            await self._session.journal.append(ev.AgentRunFinished(outcome=outcome, work_s=0), run_id=run_id)
+
+    async def _reopen(self, run_id: str, grant: Message) -> None:
+        """Give an agent run that asked for help as much again as it had, and an answer."""
+        session = self._session
+        run = session.state.runs[run_id]
+        own = session.bundles[run.agent].limits if run.agent in session.bundles else Limits()
+        await session.journal.append(
+            ev.AgentRunReopened(
+                limits=more(run, granted(own, session.settings)),
+                answer=str(grant.payload["answer"]),
+                by=grant.id,
+            ),
+            run_id=run_id,
+        )
+
     async def _create(self, spec: RunSpec) -> None:
         session = self._session
-        bundle = session.bundles[spec.agent]
+        bundle = None if spec.role == "router" else session.bundles[spec.agent]
+        limits = granted(bundle.limits if bundle else Limits(), session.settings)
         parent = ("agent_run", spec.parent_id) if spec.parent_id else ("session", "")
         await session.journal.append(
             ev.AgentRunCreated(
                 agent=spec.agent,
-                bundle_version=bundle.version,
+                bundle_version=bundle.version if bundle else "",
                 parent_id=spec.parent_id,
                 path=spec.path,
                 task=spec.task,
                 members=spec.members,
-                limits=granted(bundle.limits, session.settings),
+                limits=spec.limits.over(limits) if spec.limits else limits,
                 continues=spec.continues,
+                address=spec.address,
+                role=spec.role,
+                essential=spec.essential,
+                gate=spec.gate,
+                write=dict(spec.write),
             ),
             run_id=spec.id,
             span=ev.Span(
@@ -108,13 +149,15 @@ class Engine:
             ),
         )
 
-    async def _finish(self, outcome: Outcome) -> None:
+    async def _finish(self, outcome: Outcome, *, can_go_on: bool) -> None:
         report = outcome.output if isinstance(outcome.output, str) else None
         if outcome.output is not None and report is None:
             report = "```json\n" + ev.pretty(outcome.output) + "\n```\n"
         problem = outcome.problem
-        if outcome.status == "needs_help" and problem:
-            problem = f"{problem} Grant more and go on with: harness resume {self._session.state.id}"
+        if outcome.status == "needs_help" and problem and can_go_on:
+            asks = outcome.help is not None and outcome.help.reason == "question"
+            how = ' --answer "..."' if asks else ""
+            problem = f"{problem} Go on with: harness resume {self._session.state.id}{how}"
         await self._session.journal.append(
             ev.SessionFinished(
                 status=outcome.status,
@@ -145,10 +188,8 @@ class Engine:
     async def _cancel(self) -> None:
         await self._stop_all()
         journal = self._session.journal
-        for run in list(self._session.state.runs.values()):
-            if not run.final:
-                outcome = Outcome(status="cancelled", problem="The session was cancelled.")
-                await journal.append(ev.AgentRunFinished(outcome=outcome, work_s=0), run_id=run.id)
+        for run_id in list(self._session.state.runs):
+            await self._cancel_run(run_id, "The session was cancelled.")
         await journal.append(
             ev.SessionFinished(status="cancelled", report=None, problem="It was cancelled."),
             status="cancelled",

@@ -37,7 +37,11 @@ class BadBundle(BadInput):
 
 
 class BadFlow(BadInput):
-    """A flow cannot be run as it is written."""
+    """A flow cannot be run as it is written; each of `problems` is a sentence."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = problems
 
 
 class BadSource(BadInput):

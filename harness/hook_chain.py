@@ -22,12 +22,17 @@ from claude_agent_sdk.types import HookEvent, HookJSONOutput
 from harness.content import hook_files, load_python
 from harness.errors import BadSettings
 from harness.events import ToolDenied
+from harness.help import NEED_HELP
 from harness.hooks import AfterTool, Allow, BeforeTool, Decision, Defer, Deny, Hook, Run
+from harness.liveness import Pulse
 from harness.records import Replay
 from harness.resume import DELEGATE
 from harness.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_WAITING = frozenset({DELEGATE, NEED_HELP})
+"""Tools whose calls may wait without a process."""
 
 SDK_TIMEOUT_S = 900.0
 """What the SDK is told: the last resort, should even our own deadlines fail."""
@@ -65,7 +70,9 @@ class HookChain:
         hooks: Sequence[Hook],
         run: Run,
         replay_of: Callable[[str], Replay],
+        pulse: Pulse | None = None,
     ) -> None:
+        self._pulse = pulse
         self._hooks = hooks
         self._run = run
         self._replay_of = replay_of
@@ -99,16 +106,22 @@ class HookChain:
                 case None:
                     continue
                 case Allow():
+                    if self._pulse is not None:
+                        self._pulse.tool_began(call.tool_use_id, call.tool)
                     return _decision("allow")
-                case Defer() if call.tool == DELEGATE:
+                case Defer() if call.tool in _WAITING:
                     return _decision("defer")
                 case Defer():
-                    reason = f"The hook '{hook.name}' deferred {call.tool}; only a delegation can wait."
+                    reason = (
+                        f"The hook '{hook.name}' deferred {call.tool}, which cannot wait without a process."
+                    )
                     await self._note_denial(hook, call, reason)
                     return _decision("deny", reason)
                 case Deny(reason=reason):
                     await self._note_denial(hook, call, reason)
                     return _decision("deny", reason)
+        if self._pulse is not None:
+            self._pulse.tool_began(call.tool_use_id, call.tool)
         return {}
 
     async def _after_tool(self, given: HookInput, _id: str | None, _: HookContext) -> HookJSONOutput:
@@ -120,7 +133,10 @@ class HookChain:
             result=payload.get("tool_response"),
             error=str(payload["error"]) if payload.get("error") else None,
             duration_ms=payload.get("duration_ms"),
+            cached=self._run.was_cached(payload["tool_use_id"]),
         )
+        if self._pulse is not None:
+            self._pulse.tool_ended(call.tool_use_id)
         for hook in self._hooks:
             if hook.after_tool is not None:
                 await self._guarded(hook, partial(hook.after_tool, call, self._run))

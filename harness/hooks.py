@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 
 from harness.bundles.bundle import Bundle
 from harness.events import AnyPayload, Event, Span
+from harness.offers import Offer
 from harness.records import Replay
 from harness.settings import Settings
 from harness.state import RunState, SessionState
@@ -39,7 +40,10 @@ class BeforeTool:
 
 @dataclass(frozen=True)
 class AfterTool:
-    """A tool call that has ended: `error` is the failure's text, `result` what the agent is given."""
+    """A tool call that has ended: `error` is the failure's text, `result` what the agent is given.
+
+    `cached` says that the tool did not run, because the same call had been answered before.
+    """
 
     tool_use_id: str
     tool: str
@@ -47,6 +51,7 @@ class AfterTool:
     result: Any
     error: str | None
     duration_ms: int | None
+    cached: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,11 @@ class Run(Protocol):
         ...
 
     @property
+    def members(self) -> Mapping[str, Offer]:
+        """Whom this agent can give tasks to, by name."""
+        ...
+
+    @property
     def settings(self) -> Settings:
         """The settings in force."""
         ...
@@ -110,6 +120,10 @@ class Run(Protocol):
     @property
     def cancelled(self) -> bool:
         """Whether a person has asked for the session to be cancelled."""
+        ...
+
+    def was_cached(self, tool_use_id: str) -> bool:
+        """Whether a tool call was answered without running the tool."""
         ...
 
     async def record(self, payload: AnyPayload, *, span: Span | None = None) -> Event:

@@ -25,10 +25,12 @@ from harness.errors import BadInput, NoSuchSession, NotResumable
 from harness.flow import bundles_of
 from harness.hook_chain import load_hooks
 from harness.limits import granted, more
+from harness.plan import plan
+from harness.records import Limits
 from harness.request import Options, Request, check, question_text
 from harness.session import Session, Tools
 from harness.settings import Settings, from_environment
-from harness.state import SessionState
+from harness.state import RunState, SessionState
 from harness.store.database import Database, Json
 from harness.store.journal import Journal, catch_up, load_state
 from harness.store.lease import Holder, Lease, acquire
@@ -88,7 +90,7 @@ class Harness:
         Raises:
             BadInput: naming what cannot be used and what to do about it.
         """
-        return check(self.settings, self.bundles, question, **options)
+        return check(self.settings, self.bundles, question, project=self.project, **options)
 
     async def start(self, question: str, **options: Unpack[Options]) -> Session:
         """Commit a new session for a question; iterating over it advances it. Options as for `check`."""
@@ -105,7 +107,7 @@ class Harness:
             {
                 "id": session_id,
                 "tenant": self.settings.tenant,
-                "flow": request.flow_name,
+                "flow": request.flow.name,
                 "question": request.question,
                 "holder": Json(Holder.here().model_dump()),
                 "ttl": ttl,
@@ -120,12 +122,13 @@ class Harness:
                 ev.SessionCreated(
                     tenant=self.settings.tenant,
                     question=request.question,
-                    flow_name=request.flow_name,
-                    flow=request.flow,
+                    flow_name=request.flow.name,
+                    flow=request.flow.flow,
+                    state=request.flow.state,
                     upstream=request.upstream,
                     limits=request.limits,
                     model=request.model,
-                    bundles={name: self.bundles[name].version for name in bundles_of(request.flow)},
+                    bundles={name: self.bundles[name].version for name in bundles_of(request.flow.flow)},
                     sources=count,
                     project=str(self.project),
                 ),
@@ -141,11 +144,14 @@ class Harness:
         self,
         session_id: str,
         *,
+        answer: str | None = None,
         budget_usd: float | None = None,
         max_concurrent: int | None = None,
         on_wait: OnWait | None = None,
     ) -> Session:
         """Take a session up where its journal ends; one that has ended for good is only summed up again.
+
+        `answer` is what an agent that asked for help is told.
 
         Raises:
             NoSuchSession: there is none of this id.
@@ -154,7 +160,7 @@ class Harness:
         state = await self.state(session_id)
         if _ended(state):
             return await self._closed(state)
-        return await self._take_up(state, None, budget_usd, max_concurrent, on_wait)
+        return await self._take_up(state, None, budget_usd, max_concurrent, on_wait, answer)
 
     async def ask(
         self,
@@ -215,6 +221,7 @@ class Harness:
         budget_usd: float | None,
         max_concurrent: int | None,
         on_wait: OnWait | None,
+        answer: str | None = None,
     ) -> Session:
         database = await self.database()
         lease, _ = await acquire(database, state.id, ttl_s=self.settings.lease_ttl_s, on_wait=on_wait)
@@ -227,7 +234,7 @@ class Harness:
             self._check_resumable(state, budget_usd)
             journal = Journal(database, lease, state)
             await database.run(_SQL["clear_cancel"], {"id": state.id, "token": lease.token})
-            await self._note_resumption(journal, question, budget_usd)
+            await self._note_resumption(journal, question, budget_usd, answer)
         except BaseException:
             await lease.release()
             raise
@@ -235,12 +242,15 @@ class Harness:
         return Session(self._tools, journal, lease, concurrent, "session.resumed")
 
     async def _note_resumption(
-        self, journal: Journal, question: str | None, budget_usd: float | None
+        self, journal: Journal, question: str | None, budget_usd: float | None, answer: str | None
     ) -> None:
         """Commit who goes on, with which budget, and grant more to a root that stopped for want of it."""
         state, here = journal.state, Holder.here()
-        roots = [run for run in state.runs.values() if run.parent_id is None]
-        stopped = [run for run in roots[-1:] if run.status in ("needs_help", "failed")]
+        stopped = _stopped(state)
+        if answer and not stopped:
+            raise NotResumable(
+                f"Nobody in session {state.id} asks for help; leave --answer out: harness resume {state.id}"
+            )
         limits = state.limits.model_copy(update={"max_cost_usd": budget_usd}) if budget_usd else None
         await journal.append(
             ev.SessionResumed(token=journal.lease.token, host=here.host, pid=here.pid, limits=limits),
@@ -249,8 +259,10 @@ class Harness:
         if question is not None:
             await journal.append(ev.SessionAsked(question=question))
         for run in stopped:
-            limits = more(run, granted(self.bundles[run.agent].limits, self.settings))
-            await journal.append(ev.AgentRunReopened(limits=limits), run_id=run.id)
+            own = self.bundles[run.agent].limits if run.agent in self.bundles else Limits()
+            limits = more(run, granted(own, self.settings))
+            told = answer or "Your limits have been raised."
+            await journal.append(ev.AgentRunReopened(limits=limits, answer=told), run_id=run.id)
 
     async def _closed(self, state: SessionState) -> Session:
         """A session that has ended: its lease allows nothing."""
@@ -282,6 +294,18 @@ class Harness:
                 f"The budget of ${limit:.2f} is spent (${spent:.2f}); "
                 f"raise it with: harness resume {state.id} --budget-usd AMOUNT"
             )
+
+
+def _stopped(state: SessionState) -> list[RunState]:
+    """The agent runs that the session ended for, though they could go on if they were given more."""
+    if not state.finished or state.created is None:
+        return []
+    found = plan(state.created.flow, state)
+    if found.outcome is None:
+        return []
+    stuck = [state.runs[run_id] for run_id in found.stuck]
+    failed = [run for run in state.runs.values() if run.essential and run.status == "failed"]
+    return stuck or failed[-1:]
 
 
 def _ended(state: SessionState) -> bool:

@@ -15,14 +15,24 @@ from harness.state import RunState, SessionState
 WRITE_UP_SHARE = 0.9
 """Of a cost limit: beyond this share the next call is the last, without tools, to write up what there is."""
 
+WARN_SHARE = 0.75
+"""Of a limit: beyond this share the agent is told with each call how much is left."""
+
+WARNED_FROM = 4
+"""Steps: with fewer there is nothing to plan."""
+
 Reason = Literal["steps", "cost"]
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """The call may be made; `last_turn` names the limit that makes it the run's last."""
+    """The call may be made; `last_turn` names the limit that makes it the run's last.
+
+    `left` says how little is left, when the agent should begin to think of its end.
+    """
 
     last_turn: Reason | None = None
+    left: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,16 @@ def next_call(state: SessionState, run: RunState, *, auxiliary: bool) -> Allowed
         return Allowed(last_turn="steps")
     if _share_of_cost(state, run) >= WRITE_UP_SHARE:
         return Allowed(last_turn="cost")
-    return Allowed()
+    return Allowed(left=_little_left(state, run))
+
+
+def _little_left(state: SessionState, run: RunState) -> str | None:
+    """Say what is left of a limit that is nearly used up, this call included."""
+    steps = run.limits.max_steps
+    if steps is not None and steps >= WARNED_FROM and run.steps >= WARN_SHARE * steps:
+        return f"{steps - run.steps} of {steps} steps"
+    share = _share_of_cost(state, run)
+    return f"{1 - share:.0%} of the money" if share >= WARN_SHARE else None
 
 
 def spent(state: SessionState, run: RunState) -> Reason | None:

@@ -10,7 +10,7 @@ from harness.records import Record
 
 MESSAGE_VERSION = 1
 
-MessageKind = Literal["task", "result", "note"]
+MessageKind = Literal["task", "result", "note", "grant"]
 
 
 class Message(Record):

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Replay = Literal["read_only", "idempotent", "unsafe"]
 """What a repeated tool call does: nothing, the same again, or something the person must decide."""
 
-AgentRunStatus = Literal["ready", "running", "suspended", "done", "needs_help", "failed", "cancelled"]
+AgentRunStatus = Literal[
+    "ready", "running", "suspended", "checking", "done", "needs_help", "failed", "cancelled"
+]
 SessionStatus = Literal["running", "suspended", "done", "needs_help", "failed", "cancelled"]
 
 FINAL: frozenset[str] = frozenset({"done", "needs_help", "failed", "cancelled"})
@@ -84,11 +86,16 @@ class Limits(Record):
             values[name] = min(given) if given else None
         return type(self)(**values)
 
+    def over(self, other: Limits) -> Self:
+        """Take these limits, and the other's where this names none."""
+        given = self.model_dump(exclude_none=True)
+        return type(self)(**{**other.model_dump(), **given})
+
 
 class NeedsHelp(Record):
     """An agent run's typed signal that it cannot finish with what it has."""
 
-    reason: Literal["steps", "cost", "time", "blocked", "unknown_outcome"]
+    reason: Literal["steps", "cost", "time", "blocked", "unknown_outcome", "gate", "question"]
     findings: str = ""
     missing: str = ""
     estimated_cost_usd: float | None = None

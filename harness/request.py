@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import TypedDict
 
 from harness.bundles.bundle import Bundle
@@ -12,10 +13,12 @@ from harness.bundles.lint import lint
 from harness.context import UpstreamKind
 from harness.corpus.collect import SourceFile, collect
 from harness.errors import BadBundle, BadInput
-from harness.flow import Agent, Lead, bundles_of, check_flow, flow_named
+from harness.flow import AnyNode, Flow, bundles_of, routed
+from harness.flow.read import find_flow
 from harness.pricing import cost_usd
 from harness.records import Limits, Usage
 from harness.settings import Settings
+from harness.wiring import wire
 
 Source = str | PathLike[str]
 
@@ -24,7 +27,7 @@ class Options(TypedDict, total=False):
     """What may be said with a question; see `check`."""
 
     sources: Sequence[Source]
-    flow: str | Agent | Lead
+    flow: str | Flow | AnyNode
     upstream: UpstreamKind
     model: str | None
     max_concurrent: int | None
@@ -36,8 +39,7 @@ class Request:
     """A question in which everything is known to be usable."""
 
     question: str
-    flow_name: str
-    flow: Agent | Lead
+    flow: Flow
     upstream: UpstreamKind
     files: tuple[SourceFile, ...]
     model: str | None
@@ -51,13 +53,16 @@ def check(
     question: str,
     *,
     sources: Sequence[Source] = (),
-    flow: str | Agent | Lead = "research",
+    flow: str | Flow | AnyNode = "research",
     upstream: UpstreamKind = "live",
     model: str | None = None,
     max_concurrent: int | None = None,
     budget_usd: float | None = None,
+    project: Path | None = None,
 ) -> Request:
     """Check what a person asks for; `sources` are files or folders.
+
+    `flow` is a flow, or its name, or its file. Names are looked for in the folder `project` first.
 
     Raises:
         BadInput: naming what cannot be used and what to do about it.
@@ -65,9 +70,8 @@ def check(
     asked = question_text(question)
     if budget_usd is not None and budget_usd <= 0:
         raise BadInput("The budget must be more than zero US dollars; leave it out for the settings' one.")
-    chosen = flow_named(flow) if isinstance(flow, str) else flow
-    check_flow(chosen, bundles)
-    used = {name: bundles[name] for name in bundles_of(chosen)}
+    chosen = wire(_flow(flow, project), bundles)
+    used = {name: bundles[name] for name in bundles_of(chosen.flow)}
     for finding in lint(used):
         if finding.level == "error":
             raise BadBundle(finding.message)
@@ -76,11 +80,17 @@ def check(
             "There is no key for the model service; set ANTHROPIC_API_KEY, or use --offline (no model) "
             "or --direct (your Claude login)."
         )
+    routing = [settings.models.routing] if routed(chosen.flow) else []
+    if routing and upstream == "direct":
+        raise BadInput(
+            "The decisions of a supervisor go through the gateway; leave --direct out, "
+            "or choose a flow without supervisors and teams."
+        )
     if budget_usd is not None and upstream != "offline":
-        _check_priced(model or settings.models.named(bundle.model) for bundle in used.values())
+        models = [*(settings.models.named(bundle.model) for bundle in used.values()), *routing]
+        _check_priced([model] if model else models)
     return Request(
         question=asked,
-        flow_name=flow if isinstance(flow, str) else chosen.pattern,
         flow=chosen,
         upstream=upstream,
         files=tuple(collect(list(sources))) if sources else (),
@@ -88,6 +98,12 @@ def check(
         max_concurrent=max_concurrent or settings.limits.max_concurrent,
         limits=Limits(max_cost_usd=budget_usd or settings.limits.max_cost_usd),
     )
+
+
+def _flow(flow: str | Flow | AnyNode, project: Path | None) -> Flow:
+    if isinstance(flow, str):
+        return find_flow(flow, project)
+    return flow if isinstance(flow, Flow) else Flow(name=flow.name or flow.pattern, flow=flow)
 
 
 def question_text(question: str) -> str:

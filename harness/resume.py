@@ -16,6 +16,7 @@ from harness.transcript import (
     message_id,
     open_calls,
     since_prompt,
+    texts,
     tool_calls,
     tool_results,
     whole,
@@ -35,6 +36,13 @@ class Settled:
     """The work was finished, only its outcome was not yet committed. Text, or the typed output."""
 
     output: Any
+
+
+@dataclass(frozen=True)
+class AskForHelp:
+    """The agent's call for help is in the transcript: its run can end with it, without a process."""
+
+    tool_use_id: str
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Prompt:
     """Every call has its result; say that the work was interrupted and go on."""
 
 
-ResumePoint = StartFresh | Settled | Sleep | Refire | Prompt
+ResumePoint = StartFresh | Settled | AskForHelp | Sleep | Refire | Prompt
 
 
 def resume_point(run: RunState, transcript: Sequence[Entry], *, typed: bool = False) -> ResumePoint:
@@ -78,10 +86,13 @@ def resume_point(run: RunState, transcript: Sequence[Entry], *, typed: bool = Fa
     settled = _settled(own, typed)
     if settled is not None:
         # A reopened run ended once already: that ending is not its outcome, it is to go on from there.
-        return Prompt() if run.reopened else settled
+        return Prompt() if run.reopened or not has_heard(run, own) else settled
     dangling = open_calls(own)
     if not dangling:
         return Prompt()
+    asking = next((call.tool_use_id for call in dangling if call.tool_use_id in run.help_asked), None)
+    if asking is not None and run.told is None:
+        return AskForHelp(asking)
     tail = next(entry for entry in reversed(entries) if entry.get("uuid"))
     sleeping = _delegation_in(run, dangling)
     if sleeping is not None and not run.delegations[sleeping].suspended:
@@ -93,6 +104,15 @@ def resume_point(run: RunState, transcript: Sequence[Entry], *, typed: bool = Fa
     if added or not marked(entries, target):
         added.append(_marker(call, added[-1] if added else tail))
     return Refire(target, tuple(added))
+
+
+def has_heard(run: RunState, entries: Sequence[Entry]) -> bool:
+    """Whether what the run was to be told when it was reopened is in its transcript."""
+    told = run.told
+    if told is None:
+        return True
+    # The same may have to be said more than once.
+    return sum(told in text for text in texts(entries)) >= run.tellings.count(told)
 
 
 def _settled(entries: Sequence[Entry], typed: bool) -> Settled | None:

@@ -127,6 +127,15 @@ class SessionLimits(Record):
     max_concurrent: int = Field(
         default=4, ge=1, description="Agent runs of a session that may work at the same time."
     )
+    silent_s: float = Field(
+        default=900.0, gt=0, description="Seconds without a sign of life after which an agent run is ended."
+    )
+    tool_silent_s: float = Field(
+        default=7200.0, gt=0, description="The same while a tool runs; tools have timeouts of their own."
+    )
+    max_fixes: int = Field(
+        default=2, ge=0, description="How often an answer that fails its schema or checks is sent back."
+    )
     max_delegations: int = Field(
         default=20, ge=1, description="Tasks that may be delegated in a session, all rounds together."
     )
@@ -180,6 +189,16 @@ class Hooks(Record):
     )
 
 
+class Web(Record):
+    """How the toolset `web` fetches pages."""
+
+    allow_private: bool = Field(
+        default=False, description="Whether addresses of this machine and of private networks may be fetched."
+    )
+    timeout_s: float = Field(default=30.0, gt=0, description="Seconds a page may take, redirects included.")
+    max_bytes: int = Field(default=10_000_000, ge=1000, description="Bytes of the largest page that is read.")
+
+
 class Langfuse(Record):
     """Where ended spans are exported to. Without both keys nothing is exported."""
 
@@ -214,10 +233,14 @@ class Settings(Record):
     lease_ttl_s: float = Field(
         default=30.0, ge=1, description="Seconds after which a silent process loses its session to another."
     )
+    workspace: Folder | None = Field(
+        default=None, description="The folder in which the toolset `files` reads; else the project folder."
+    )
     upstream: Upstream = Field(default_factory=Upstream)
     models: Models = Field(default_factory=Models)
     limits: SessionLimits = Field(default_factory=SessionLimits)
     hooks: Hooks = Field(default_factory=Hooks)
+    web: Web = Field(default_factory=Web)
     langfuse: Langfuse = Field(default_factory=Langfuse)
     mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
 
@@ -290,8 +313,9 @@ def _read(file: Path) -> dict[str, Any]:
             raise BadSettings(
                 f"{file}: {key} does not belong in a file; remove it and set {variable} instead."
             )
-    if isinstance(values.get("home"), str):
-        values["home"] = file.parent / Path(values["home"]).expanduser()
+    for key in ("home", "workspace"):
+        if isinstance(values.get(key), str):
+            values[key] = file.parent / Path(values[key]).expanduser()
     return values
 
 

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -112,6 +112,8 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
 
 def _type(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
     if origin is Literal:
         return " or ".join(f'`"{value}"`' for value in arguments)
     if origin is tuple:
@@ -120,7 +122,8 @@ def _type(annotation: Any) -> str:
         return "table"
     if NoneType in arguments:
         return _type(next(kind for kind in arguments if kind is not NoneType))
-    return {int: "whole number", float: "number", Path: "folder"}.get(annotation, "text")
+    names: dict[Any, str] = {bool: "yes or no", int: "whole number", float: "number", Path: "folder"}
+    return names.get(annotation, "text")
 
 
 def _default(field: FieldInfo) -> str:

@@ -10,17 +10,25 @@ from typing import Any
 from claude_agent_sdk import SdkMcpTool
 from claude_agent_sdk.types import McpServerConfig
 
-from harness import delegation
+from harness import delegation, help
 from harness.context import RunView
 from harness.corpus.tools import CORPUS
 from harness.errors import AgentError
+from harness.help import NEED_HELP
+from harness.prompts import render
 from harness.records import Replay
 from harness.settings import HttpServer, StdioServer
 from harness.tools import ToolContext, ToolProblem, Toolset
 from harness.toolserver import READ_RESULT, sdk_tool, server
+from harness.toolsets.board import BOARD
+from harness.toolsets.files import FILES
+from harness.toolsets.web import WEB
 
-TOOLSETS: Mapping[str, Toolset] = {CORPUS.name: CORPUS}
+TOOLSETS: Mapping[str, Toolset] = {toolset.name: toolset for toolset in (CORPUS, FILES, BOARD, WEB)}
 """The built-in toolsets, by the name a bundle asks for."""
+
+BROUGHT_ALONG: Mapping[str, tuple[str, ...]] = {WEB.name: (CORPUS.name, "WebSearch")}
+"""What comes with a toolset: pages are found by the CLI's own search, and read on in as documents."""
 
 _BUILTIN_REPLAY: Mapping[str, Replay] = {
     "StructuredOutput": "read_only",
@@ -59,18 +67,23 @@ def toolbelt(view: RunView) -> Toolbelt:
         tenant=view.state.tenant,
         agent_run_id=view.run_id,
         database=view.session.database,
+        project=view.project,
+        settings=view.settings,
+        board=lambda: view.state.board(),
     )
+    cache = view.session.tool_cache
     limit = view.settings.result_limit
     bundle = view.bundle
     offered = {**TOOLSETS, **{toolset.name: toolset for toolset in bundle.toolsets}}
-    wanted = dict.fromkeys((*bundle.tools, *(toolset.name for toolset in bundle.toolsets)))
+    asked = (*bundle.tools, *(toolset.name for toolset in bundle.toolsets))
+    wanted = dict.fromkeys(each for name in asked for each in (name, *BROUGHT_ALONG.get(name, ())))
     servers: dict[str, McpServerConfig] = {}
     builtin: list[str] = []
     allowed: list[str] = []
     replay: dict[str, Replay] = dict(_BUILTIN_REPLAY)
     for name in wanted:
         if name in offered:
-            servers[name] = server(offered[name], context, limit)
+            servers[name] = server(offered[name], context, limit, cache)
             for tool in offered[name].tools:
                 allowed.append(offered[name].qualified(tool))
                 replay[offered[name].qualified(tool)] = tool.replay
@@ -85,12 +98,16 @@ def toolbelt(view: RunView) -> Toolbelt:
                 f"The bundle {bundle.name} asks for the tools '{name}', which nobody offers; "
                 f"use one of {', '.join(offered)}, an MCP server of the settings, or a built-in tool."
             )
-    if servers or view.run.members:
-        own = [_delegate(view, context, limit)] if view.run.members else []
-        servers["harness"] = server(Toolset("harness", (READ_RESULT,)), context, limit, own)
-        names = ["mcp__harness__read_result"] + ([delegation.DELEGATE] if own else [])
-        allowed += names
-        replay |= dict.fromkeys(names, "read_only")
+    own = [_need_help(view, context, limit)]
+    names = [NEED_HELP]
+    if view.run.members:
+        own.append(_delegate(view, context, limit))
+        names.append(delegation.DELEGATE)
+    shared = (READ_RESULT,) if servers or view.run.members else ()
+    names += [Toolset("harness", shared).qualified(tool) for tool in shared]
+    servers["harness"] = server(Toolset("harness", shared), context, limit, cache, own)
+    allowed += names
+    replay |= dict.fromkeys(names, "read_only")
     return Toolbelt(servers, tuple(builtin), tuple(allowed), {**replay, **bundle.replay})
 
 
@@ -104,6 +121,16 @@ def _external(config: StdioServer | HttpServer) -> McpServerConfig:
     return {"type": "http", "url": config.url, "headers": headers}
 
 
+def _need_help(view: RunView, context: ToolContext, limit: int) -> SdkMcpTool[Any]:
+    async def run(_: Mapping[str, Any]) -> str:
+        if view.run.told is None:
+            raise ToolProblem("Nobody has answered; go on without.")
+        return render("help_answered", view.project, answer=view.run.told)
+
+    schema = help.Call.model_json_schema()
+    return sdk_tool("need_help", help.DESCRIPTION, schema, run, context, limit, "unsafe")
+
+
 def _delegate(view: RunView, context: ToolContext, limit: int) -> SdkMcpTool[Any]:
     async def run(_: Mapping[str, Any]) -> str:
         # The newest one, delivered or not: after a kill the same call runs again, and its results with it.
@@ -112,11 +139,10 @@ def _delegate(view: RunView, context: ToolContext, limit: int) -> SdkMcpTool[Any
             raise ToolProblem("There is no delegation whose results are waiting; make a new call.")
         return json.dumps(delegation.results(view.state, view.run, newest), ensure_ascii=False)
 
-    members = {name: view.bundles[name] for name in view.run.members}
     return sdk_tool(
         "delegate",
         delegation.DESCRIPTION,
-        delegation.input_schema(members),
+        delegation.input_schema(view.members),
         run,
         context,
         limit,

@@ -139,3 +139,18 @@ def marked(entries: Sequence[Entry], tool_use_id: str) -> bool:
         and (entry.get("attachment") or {}).get("type") == "hook_deferred_tool"
     ]
     return markers[-1:] == [tool_use_id]
+
+
+def texts(entries: Iterable[Entry]) -> list[str]:
+    """What the user's side said in these entries: prompts, and the texts of tool results."""
+    found = []
+    for entry in entries:
+        if entry.get("type") != "user":
+            continue
+        content = (entry.get("message") or {}).get("content")
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else blocks(entry)
+        for part in parts:
+            inner = part.get("content")
+            nested = [{"text": inner}] if isinstance(inner, str) else inner or ()
+            found += [str(each["text"]) for each in (part, *nested) if "text" in each]
+    return found

@@ -60,6 +60,10 @@ def _what(
             return message.removeprefix("Value error, ")
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"should be an object of keys and values{_got(value)}"
+        case "tuple_type":
+            return f"should be a list{_got(value)}"
+        case "too_short" if not value:
+            return "is empty"
         case _:
             return f"{message.removeprefix('Input ')}{_got(value)}"
 

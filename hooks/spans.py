@@ -22,6 +22,7 @@ async def finish(call: AfterTool, run: Run) -> None:
             result_hash=hashlib.sha256(text.encode(errors="replace")).hexdigest(),
             result_chars=len(text),
             sources=labels_in(call.tool, call.result) if call.error is None else (),
+            cached=call.cached,
         ),
         span=Span(
             trace_id=run.state.trace_id,

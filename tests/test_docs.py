@@ -18,10 +18,12 @@ from harness.bundles.lint import lint
 from harness.bundles.load import load_bundles
 from harness.content import KINDS, folders
 from harness.events import AnyPayload
+from harness.flow.read import find_flow, project_flows
 from harness.hook_chain import load_hooks
 from harness.hooks import BeforeTool, Deny
 from harness.settings import Settings, from_environment
 from harness.tools import ToolContext, ToolProblem
+from harness.wiring import warnings, wire
 from tests.checkout import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -101,6 +103,17 @@ async def test_the_bundles_that_are_shown_load_and_their_tool_computes(project: 
     assert await tool.run(context, tool.input(before=80, after=100)) == "+25.0%"
     with pytest.raises(ToolProblem):
         await tool.run(context, tool.input(before=0, after=1))
+
+
+def test_the_flows_that_are_shown_can_be_run(project: Path) -> None:
+    """Each is read by its name and holds against the built-in bundles, without a doubt."""
+    bundles = load_bundles(None)
+    shown = project_flows(project)
+    assert {"claims", "board"} <= shown.keys()
+    for name in shown:
+        flow = find_flow(name, project)
+        assert wire(flow, bundles)
+        assert warnings(flow, bundles) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -16,6 +16,11 @@ VALUES = {
     "task": {"task": '{"objective": "x"}'},
     "follow_up": {"question": "And then?"},
     "last_turn": {"reason": "The 20 steps are used up."},
+    "little_left": {"left": "3 of 20 steps"},
+    "fix": {"problem": "The second citation does not hold."},
+    "granted": {"answer": "Look in the annex."},
+    "help_answered": {"answer": "It is the second one."},
+    "router": {"charter": "Answer from the documents.", "members": "- researcher: finds things out"},
     "delegation_joined": {},
     "resume": {},
 }

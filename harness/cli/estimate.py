@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from harness.bundles.bundle import Bundle
 from harness.cli import words
-from harness.flow import Lead, bundles_of
+from harness.flow import ROUTER, Agent, AnyNode, Blackboard, Lead, Supervisor, Team, children, label
 from harness.limits import granted
 from harness.pricing import PRICES_AS_OF, cost_usd
 from harness.records import Limits, Record, Usage
@@ -19,10 +20,23 @@ if TYPE_CHECKING:
     from harness.request import Request
 
 
+Part = Literal["alone", "lead", "member", "stage", "branch", "merge", "seat", "verifier", "router"]
+
+_PARTS: Mapping[str, Part] = {
+    "members": "member",
+    "stages": "stage",
+    "branches": "branch",
+    "merge": "merge",
+    "seats": "seat",
+}
+"""What somebody is whose node stands in this field of a pattern."""
+
+
 class Assumptions(Record):
     """What the estimate takes for granted. Tokens are those of one model call."""
 
     tasks: int = Field(default=3, description="tasks of a lead's first member; each further one gets one")
+    rounds: int = Field(default=2, description="how often each seat of a blackboard works")
     steps: int = Field(default=10, description="model calls of an agent run, or half of its limit if less")
     first_prompt: int = Field(default=4000, description="tokens of an agent's first prompt, tools included")
     added_per_step: int = Field(
@@ -33,11 +47,15 @@ class Assumptions(Record):
 
 
 class AgentPlan(Record):
-    """One agent of the flow: how often it would run, by what means, and what that would cost."""
+    """One agent of the flow: how often it would run, by what means, and what that would cost.
+
+    `node` is its place by the labels of the nodes around it, the root's left out.
+    """
 
     agent: str
+    node: str
     role: str
-    part: Literal["alone", "lead", "member"]
+    part: Part
     model: str
     tools: tuple[str, ...]
     limits: Limits
@@ -64,17 +82,14 @@ class Plan(Record):
 def estimate(request: Request, bundles: Mapping[str, Bundle], settings: Settings) -> Plan:
     """Work out what a checked question would run."""
     given = Assumptions()
-    agents = []
-    for place, name in enumerate(bundles_of(request.flow)):
-        leads = isinstance(request.flow, Lead)
-        runs = given.tasks if leads and place == 1 else 1
-        part: Literal["alone", "lead", "member"] = "member" if place else "lead" if leads else "alone"
-        agents.append(_agent(bundles[name], request, settings, given, part, runs))
+    flow = request.flow.flow
+    part: Part = "alone" if isinstance(flow, Agent) else "lead"
+    agents = [_agent(turn, bundles, request, settings, given) for turn in _turns(flow, part, (), 1, given)]
     costs = [agent.cost_usd for agent in agents]
     known = [cost for cost in costs if cost is not None]
     return Plan(
         question=request.question,
-        flow=request.flow_name,
+        flow=request.flow.name,
         upstream=request.upstream,
         sources=len(request.files),
         max_concurrent=request.max_concurrent,
@@ -85,32 +100,69 @@ def estimate(request: Request, bundles: Mapping[str, Bundle], settings: Settings
     )
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """Somebody of the flow at work: `who` is a bundle or the router, `calls` its model calls, if known."""
+
+    who: str
+    part: Part
+    place: tuple[str, ...]
+    runs: int
+    limits: Limits | None = None
+    calls: int | None = None
+
+
+def _turns(
+    node: AnyNode, part: Part, place: tuple[str, ...], runs: int, given: Assumptions
+) -> Iterator[_Turn]:
+    """Go through the flow in its order; every loop and every choice is taken as `given` says."""
+    below = children(node)
+    match node:
+        case Agent() | Lead():
+            named = place or (label(node),)
+            yield _Turn(node.agent, part, named, runs, node.limits)
+            if node.gate is not None:
+                yield _Turn(node.gate.verifier, "verifier", (*named, node.gate.verifier), runs)
+        case Supervisor() | Team():
+            decisions = min(len(below) + 1, node.max_decisions)
+            yield _Turn(ROUTER, "router", (*place, ROUTER), runs, node.limits, decisions)
+        case _:
+            pass
+    for number, (where, child) in enumerate(below.items()):
+        times = given.tasks if isinstance(node, Lead) and not number else 1
+        times = given.rounds if isinstance(node, Blackboard) else times
+        yield from _turns(child, _PARTS[where.partition(".")[0]], (*place, label(child)), runs * times, given)
+
+
 def _agent(
-    bundle: Bundle,
+    turn: _Turn,
+    bundles: Mapping[str, Bundle],
     request: Request,
     settings: Settings,
     given: Assumptions,
-    part: Literal["alone", "lead", "member"],
-    runs: int,
 ) -> AgentPlan:
-    limits = granted(bundle.limits, settings)
+    bundle = bundles.get(turn.who) if turn.part != "router" else None
+    own = bundle.limits if bundle else Limits()
+    limits = granted(turn.limits.over(own) if turn.limits else own, settings)
     steps = min(given.steps, max(1, limits.max_steps // 2)) if limits.max_steps else given.steps
-    model = request.model or settings.models.named(bundle.model)
+    steps = turn.calls or steps
+    model = request.model or settings.models.named(bundle.model if bundle else "routing")
     calls = [_call(number, given) for number in range(steps)]
     costs = [0.0 if request.upstream == "offline" else cost_usd(model, call) for call in calls]
     known = [cost for cost in costs if cost is not None]
-    usage = sum(calls * runs, Usage())
+    usage = sum(calls * turn.runs, Usage())
     return AgentPlan(
-        agent=bundle.name,
-        role=bundle.role,
-        part=part,
+        agent=turn.who,
+        node="/".join(turn.place),
+        role=bundle.role if bundle else "decides who works next",
+        part=turn.part,
         model="none (offline)" if request.upstream == "offline" else model,
-        tools=(*bundle.tools, *(toolset.name for toolset in bundle.toolsets)),
+        tools=(*bundle.tools, *(toolset.name for toolset in bundle.toolsets)) if bundle else (),
         limits=limits,
-        runs=runs,
+        runs=turn.runs,
         steps=steps,
         usage=usage,
-        cost_usd=round(sum(known) * runs, 4) if len(known) == len(costs) else None,
+        cost_usd=round(sum(known) * turn.runs, 4) if len(known) == len(costs) else None,
     )
 
 
@@ -152,7 +204,7 @@ def in_words(plan: Plan) -> str:
 
 
 def _described(agent: AgentPlan, *, last: bool) -> list[str]:
-    member = agent.part == "member"
+    member = agent.part not in ("alone", "lead")
     branch, stem = (("└─ " if last else "├─ "), ("   " if last else "│  ")) if member else ("", "│  ")
     stem = "   " if agent.part == "alone" else stem
     cost = "" if not agent.cost_usd else f", about {words.dollars(agent.cost_usd)}"
@@ -163,7 +215,7 @@ def _described(agent: AgentPlan, *, last: bool) -> list[str]:
         words.clock(agent.limits.timeout_s) if agent.limits.timeout_s else "",
     ]
     return [
-        f"{branch}{agent.agent}{times} ({agent.role or agent.part}){cost}",
+        f"{branch}{agent.node}{times} ({agent.role or agent.part}){cost}",
         f"{stem}model {agent.model}, tools {', '.join(agent.tools) or 'none'}",
         f"{stem}at most {', '.join(filter(None, limits)) or 'what the session may'} each run",
     ]
@@ -173,9 +225,13 @@ def _assumed(plan: Plan) -> list[str]:
     given = plan.assumptions
     tasks: list[str] = []
     if any(agent.part == "member" for agent in plan.agents):
-        counts = ", ".join(f"{a.runs} {a.agent}" for a in plan.agents if a.part == "member")
+        counts = ", ".join(f"{a.runs} {a.node}" for a in plan.agents if a.part == "member")
         tasks = [f"tasks given out: {counts}"]
-    steps = ", ".join(f"{agent.agent} {agent.steps}" for agent in plan.agents)
+    if any(agent.part == "seat" for agent in plan.agents):
+        tasks.append(f"each seat of a blackboard works {given.rounds} times")
+    if any(agent.part == "verifier" for agent in plan.agents):
+        tasks.append("each verifier is content with the first answer")
+    steps = ", ".join(f"{agent.node} {agent.steps}" for agent in plan.agents)
     return [
         *tasks,
         f"steps of an agent run: {steps}",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.command("resume")
 @click.argument("session_id", required=False)
 @click.option("--last", is_flag=True, help="The newest session.")
+@click.option("--answer", type=TEXT, metavar="TEXT", help="What the agent that asked for help is told.")
 @bounds
 @out
 @common
@@ -30,6 +31,8 @@ def resume(common: Common, session_id: str | None, last: bool, out: Out | None, 
     SESSION_ID is its id, or the first characters of it. A session that has ended well only gives its report
     again. What has been done is not done again.
     """
+    if options["answer"] is not None and not options["answer"].strip():
+        raise BadInput("The answer is empty; say what the agent should know, or leave --answer out.")
     if last == (session_id is not None):
         raise click.UsageError("Give either the id of a session or --last")
 

@@ -62,7 +62,11 @@ def spread_sources(args: Sequence[str], takes_value: Collection[str]) -> list[st
 @click.option("--direct", is_flag=True, help="Call the model with your Claude login, without the gateway.")
 @click.option("--model", metavar="ID", help="The model of every agent, instead of those in the settings.")
 @click.option(
-    "--flow", default="research", show_default=True, help="research (a lead with subagents) or single."
+    "--flow",
+    metavar="NAME_OR_FILE",
+    default="research",
+    show_default=True,
+    help="Who works, and in which order: research (a lead with subagents), single, or a flow of yours.",
 )
 @click.option("--plan", is_flag=True, help="Only show what would run, with an estimate of its cost.")
 @bounds

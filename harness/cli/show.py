@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
 import click
 
+from harness import mailbox
 from harness.cli import words
 from harness.cli.options import Common, common
 from harness.cli.output import answer, answer_json, answer_report, columns, draw, label, subject
@@ -14,11 +16,12 @@ from harness.cli.sessions import standing
 from harness.cli.signals import run_whole
 from harness.cli.summary import citations
 from harness.cli.tree import table, worked_s
-from harness.events import now
+from harness.errors import BadInput
+from harness.events import Event, now
 from harness.progress import AgentRunSummary, result, summary
 from harness.records import Record, SessionStatus, Usage
-from harness.state import RunState, SessionState
-from harness.store.journal import load_state
+from harness.state import RunState, SessionState, fold
+from harness.store.journal import read_events
 from harness.store.open import open_store
 from harness.store.sessions import Checkpoint, SessionRow, Sessions, check_given
 
@@ -26,7 +29,10 @@ _SHOWN_CHECKPOINTS = 8
 
 
 class AgentRunView(AgentRunSummary):
-    """An agent run with what a person asks about it; `work_s` leaves out waiting for its own subagents."""
+    """An agent run with what a person asks about it; `work_s` leaves out waiting for its own subagents.
+
+    `cached_calls` are the tool calls that were answered from the cache, by tool_use_id.
+    """
 
     path: str
     about: str
@@ -34,6 +40,7 @@ class AgentRunView(AgentRunSummary):
     cost_usd: float | None
     work_s: float
     last_tool: str | None
+    cached_calls: tuple[str, ...]
     problem: str | None
 
 
@@ -55,15 +62,18 @@ class SessionView(Record):
     citations: dict[str, Any] | None
     usage: Usage
     cost_usd: float | None
+    state: dict[str, Any]
     agent_runs: tuple[AgentRunView, ...]
     checkpoints: tuple[Checkpoint, ...]
 
 
 @click.command("show")
 @click.argument("session_id")
+@click.option("--messages", is_flag=True, help="Show what agents have sent one another instead.")
+@click.option("--at", type=click.IntRange(min=1), metavar="SEQ", help="Show it as it was after event SEQ.")
 @common
-def show(common: Common, session_id: str) -> int:
-    """Show a session: its agent runs, checkpoints, usage and report.
+def show(common: Common, session_id: str, messages: bool, at: int | None) -> int:
+    """Show a session: its agent runs, checkpoints, shared state, usage and report.
 
     SESSION_ID is its id, or the first characters of it. It works while the session is at work elsewhere.
     """
@@ -74,9 +84,17 @@ def show(common: Common, session_id: str) -> int:
         async with open_store(settings) as database:
             sessions = Sessions(database, settings.tenant)
             row = await sessions.row(await sessions.find(session_id))
-            state = await load_state(database, row.session_id)
+            journal = await read_events(database, row.session_id)
             checkpoints = await sessions.checkpoints(row.session_id)
-        if common.as_json:
+        if at is not None:
+            if at > len(journal):
+                raise BadInput(f"Session {row.session_id} has {len(journal)} events; give --at one of them.")
+            journal = journal[:at]
+            checkpoints = [point for point in checkpoints if point.seq <= at]
+        state = fold(row.session_id, journal)
+        if messages:
+            _tell_messages(journal, state, as_json=common.as_json)
+        elif common.as_json:
             answer_json(_document(row, state, checkpoints))
         else:
             _tell(row, state, checkpoints)
@@ -97,6 +115,7 @@ def _document(row: SessionRow, state: SessionState, checkpoints: list[Checkpoint
         at_work=row.at_work,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        state=state.board(),
         agent_runs=tuple(_run_view(run, at) for run in state.runs.values()),
         checkpoints=tuple(checkpoints),
     )
@@ -111,6 +130,7 @@ def _run_view(run: RunState, at: datetime) -> AgentRunView:
         cost_usd=None if run.unpriced else round(run.cost_usd, 6),
         work_s=round(worked_s(run, at), 3),
         last_tool=run.last_tool,
+        cached_calls=tuple(call.tool_use_id for call in run.tools.values() if call.cached),
         problem=run.outcome.problem if run.outcome else None,
     )
 
@@ -132,6 +152,8 @@ def _tell(row: SessionRow, state: SessionState, checkpoints: list[Checkpoint]) -
     for run in state.runs.values():
         if run.outcome is not None and run.outcome.problem:
             answer(f"{label(run)}: {run.outcome.problem}")
+    for name, value in state.board().items():
+        answer(f"state.{name}: {words.one_line(json.dumps(value, ensure_ascii=False))}")
     _tell_usage(state)
     _tell_checkpoints(state, checkpoints)
     for line in citations(state.citations):
@@ -141,6 +163,21 @@ def _tell(row: SessionRow, state: SessionState, checkpoints: list[Checkpoint]) -
     if state.report:
         answer("")
         answer_report(state.report)
+
+
+def _tell_messages(journal: list[Event], state: SessionState, *, as_json: bool) -> None:
+    for event, message in mailbox.messages(journal):
+        if as_json:
+            answer_json(message)
+            continue
+        names = [_party(state, name) for name in (message.source, message.destination)]
+        payload = words.one_line(json.dumps(message.payload, ensure_ascii=False))
+        answer(f"{event.seq:>5}  {message.kind:<6}  {' -> '.join(names)}  {payload}")
+
+
+def _party(state: SessionState, name: str) -> str:
+    run = state.runs.get(name)
+    return f"{run.agent} ({run.path})" if run else name
 
 
 def _tell_usage(state: SessionState) -> None:
@@ -164,9 +201,11 @@ def _tell_checkpoints(state: SessionState, checkpoints: list[Checkpoint]) -> Non
     earlier = len(checkpoints) - _SHOWN_CHECKPOINTS
     if earlier > 0:
         answer(f"  {'…':>5}  {earlier} earlier ones: see --json")
+    cached = {call.seq for run in state.runs.values() for call in run.tools.values() if call.cached}
     for point in checkpoints[-_SHOWN_CHECKPOINTS:]:
         run = state.runs.get(point.agent_run_id or "")
         who = label(run) if run else ""
         kind = point.kind.removesuffix(".requested").replace(".", " ")
         at = f"{point.recorded_at.astimezone():%H:%M:%S}"
-        answer(f"  {point.seq:>5}  {at}  {who}: {kind} {words.tool(point.what)}")
+        hit = " (cached)" if point.seq in cached else ""
+        answer(f"  {point.seq:>5}  {at}  {who}: {kind} {words.tool(point.what)}{hit}")

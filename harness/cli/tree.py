@@ -12,7 +12,9 @@ from rich.text import Text
 
 from harness.cli import words
 from harness.cli.output import subject
-from harness.plan import tasks_of
+from harness.delegation import tasks_at_work as tasks
+from harness.flow import Agent, Lead, label, node_at
+from harness.liveness import standing
 from harness.records import AgentRunStatus, Usage
 from harness.state import RunState, SessionState
 
@@ -26,6 +28,7 @@ _LOOKS: dict[AgentRunStatus, tuple[str, str]] = {
     "ready": ("·", "dim"),
     "running": ("", "cyan"),
     "suspended": ("◦", "blue"),
+    "checking": ("?", "magenta"),
     "done": ("✓", "green"),
     "needs_help": ("!", "yellow"),
     "failed": ("✗", "red"),
@@ -33,6 +36,8 @@ _LOOKS: dict[AgentRunStatus, tuple[str, str]] = {
 }
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_PER_S = 8
+_QUIET_S = 30
+"""Seconds without a step after which a person would like to know what an agent waits for."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def table(
             words.tokens(run.usage.total_tokens),
             *cost,
             words.clock(worked_s(run, now)),
-            _doing(state, run),
+            _doing(state, run, now),
             style="" if run.status == "running" else "dim" if run.status == "ready" else None,
         )
     if left_out:
@@ -123,20 +128,40 @@ def worked_s(run: RunState, now: datetime) -> float:
     return run.work_s + max(0.0, since)
 
 
-def _doing(state: SessionState, run: RunState) -> str:
+def _doing(state: SessionState, run: RunState, now: datetime) -> str:
+    """The last tool; for a run that has been quiet for a while, on what it waits and since when."""
     delegation = run.waiting_on
     if delegation is None:
+        stands = standing(run)
+        quiet_s = (now - stands.since).total_seconds()
+        if stands.doing == "retrying":
+            return "trying again"
+        if run.status == "running" and quiet_s >= _QUIET_S:
+            what = words.tool(stands.what) if stands.doing == "tool" else stands.doing
+            return f"{what} {words.clock(quiet_s)}"
         return words.tool(run.last_tool)
-    ended = sum(task is not None and task.final for _, task in tasks_of(state, run, delegation))
+    ended = sum(plan.outcome is not None for _, plan in tasks(state, run, delegation))
     return f"{ended} of {words.number(len(delegation.tasks), 'task')}"
 
 
 def _name(state: SessionState, row: Row) -> Text:
-    text = Text(row.branch, style="dim") + Text(row.run.agent, style="bold" if not row.branch else "")
+    text = Text(row.branch, style="dim") + Text(
+        _called(state, row.run), style="bold" if not row.branch else ""
+    )
     about = subject(row.run)
     if about and (row.branch or len(state.questions) > 1):
         text.append(f"  {about}", style="dim")
     return text
+
+
+def _called(state: SessionState, run: RunState) -> str:
+    """Its node's name in the flow, where that says more than the agent's."""
+    if state.created is None:
+        return run.agent
+    node = node_at(state.created.flow, run.address)
+    if isinstance(node, Agent | Lead):
+        return label(node) if node.agent == run.agent else run.agent
+    return f"{run.agent} of {label(node)}" if run.role == "router" else run.agent
 
 
 def _sign(status: AgentRunStatus, moving: bool) -> Text:

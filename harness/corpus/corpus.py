@@ -129,6 +129,14 @@ class Corpus:
             )
             return len(await connection.all(_SQL["sources"], {"session_id": session_id}))
 
+    async def add(self, session_id: str, tenant: str, loaded: Loaded) -> str:
+        """Make one document a source of the session, if it is none yet, and give its label."""
+        await self.attach(session_id, tenant, [loaded])
+        params = {"session_id": session_id, "tenant": tenant, "sha256": loaded.sha256}
+        row = await self._database.one(_SQL["label"], params)
+        assert row is not None, "it has just been linked"
+        return str(row["label"])
+
     async def search(self, session_id: str, query: str, limit: int) -> SearchResult:
         """Find at most `limit` passages of the session's sources for a question, some words or a name."""
         asked = _MINUS.sub("", storable(query))

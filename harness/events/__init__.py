@@ -15,11 +15,13 @@ from harness.events.calls import (
     ToolFinished,
     ToolRequested,
 )
+from harness.events.decisions import GateDecided, RoutingDecided
 from harness.events.delegations import DelegationJoined, DelegationRequested, DelegationVoided
 from harness.events.envelope import Event, Span, now, pretty, span_id, trace_id
 from harness.events.payload import Payload
 from harness.events.payloads import UPCASTERS, AnyPayload, read_payload
 from harness.events.runs import (
+    AgentRunAnswered,
     AgentRunCreated,
     AgentRunFinished,
     AgentRunInterrupted,
@@ -27,6 +29,7 @@ from harness.events.runs import (
     AgentRunStarted,
     AgentRunSuspended,
     CliStarted,
+    HelpAsked,
 )
 from harness.events.session import (
     SessionAsked,
@@ -38,6 +41,7 @@ from harness.events.session import (
 
 __all__ = [
     "UPCASTERS",
+    "AgentRunAnswered",
     "AgentRunCreated",
     "AgentRunFinished",
     "AgentRunInterrupted",
@@ -50,12 +54,15 @@ __all__ = [
     "DelegationRequested",
     "DelegationVoided",
     "Event",
+    "GateDecided",
+    "HelpAsked",
     "ModelFailed",
     "ModelFinished",
     "ModelReplayed",
     "ModelRequested",
     "ModelRetried",
     "Payload",
+    "RoutingDecided",
     "SessionAsked",
     "SessionCreated",
     "SessionFinished",

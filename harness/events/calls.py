@@ -78,7 +78,10 @@ class ToolRequested(Payload):
 
 
 class ToolFinished(Payload):
-    """A tool call's end. `result_hash` names what the agent was given; `sources` are what it read by it."""
+    """A tool call's end. `result_hash` names what the agent was given; `sources` are what it read by it.
+
+    `cached` says that the tool did not run: the answer to an earlier call of the same input was given.
+    """
 
     kind: Literal["tool.finished"] = "tool.finished"
     tool_use_id: str
@@ -87,6 +90,7 @@ class ToolFinished(Payload):
     result_hash: str | None = None
     result_chars: int = 0
     sources: tuple[str, ...] = ()
+    cached: bool = False
 
 
 class ToolDenied(Payload):

@@ -17,8 +17,10 @@ from harness.events.calls import (
     ToolFinished,
     ToolRequested,
 )
+from harness.events.decisions import GateDecided, RoutingDecided
 from harness.events.delegations import DelegationJoined, DelegationRequested, DelegationVoided
 from harness.events.runs import (
+    AgentRunAnswered,
     AgentRunCreated,
     AgentRunFinished,
     AgentRunInterrupted,
@@ -26,6 +28,7 @@ from harness.events.runs import (
     AgentRunStarted,
     AgentRunSuspended,
     CliStarted,
+    HelpAsked,
 )
 from harness.events.session import (
     SessionAsked,
@@ -56,6 +59,10 @@ AnyPayload = Annotated[
     | ToolRequested
     | ToolFinished
     | ToolDenied
+    | HelpAsked
+    | AgentRunAnswered
+    | GateDecided
+    | RoutingDecided
     | DelegationRequested
     | DelegationJoined
     | DelegationVoided,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from harness.events.payload import Payload
+from harness.flow import Gate
 from harness.messages import Message
-from harness.records import Limits, Outcome
+from harness.records import Limits, NeedsHelp, Outcome
 
 
 class AgentRunCreated(Payload):
@@ -25,6 +26,11 @@ class AgentRunCreated(Payload):
     continues: str | None = Field(
         default=None, description="the agent run whose Claude session this goes on in"
     )
+    address: str = Field(default="", description="where its node stands in the flow")
+    role: Literal["agent", "router", "verifier"] = "agent"
+    essential: bool = Field(default=False, description="without it the session cannot succeed")
+    gate: Gate | None = None
+    write: dict[str, str] = Field(default_factory=dict, description="state field -> field of its output")
 
 
 class AgentRunStarted(Payload):
@@ -32,7 +38,7 @@ class AgentRunStarted(Payload):
 
     kind: Literal["agent_run.started"] = "agent_run.started"
     attempt: int
-    entry: Literal["fresh", "refire", "prompt"]
+    entry: Literal["fresh", "refire", "prompt", "route"]
     recovered: bool = Field(description="true when the previous process did not end cleanly")
     claude_session_id: str
     folder: str
@@ -73,10 +79,30 @@ class AgentRunFinished(Payload):
     kind: Literal["agent_run.finished"] = "agent_run.finished"
     outcome: Outcome
     work_s: float
+    result: Message | None = Field(default=None, description="the outcome as it goes to who gave the task")
+    writes: dict[str, Any] = Field(default_factory=dict, description="state field -> value written")
 
 
 class AgentRunReopened(Payload):
-    """An agent run that asked for help was given more, and goes on."""
+    """An agent run that asked for help was given more, and goes on; `answer` is what it is told."""
 
     kind: Literal["agent_run.reopened"] = "agent_run.reopened"
     limits: Limits
+    answer: str | None = None
+    by: str | None = Field(default=None, description="the message that granted it, if an agent did")
+
+
+class AgentRunAnswered(Payload):
+    """The agent run's answer fits its schema and its checks, and waits for its verifier's verdict."""
+
+    kind: Literal["agent_run.answered"] = "agent_run.answered"
+    output: Any
+    work_s: float
+
+
+class HelpAsked(Payload):
+    """An agent says by its own choice that it cannot finish with what it has."""
+
+    kind: Literal["help.asked"] = "help.asked"
+    tool_use_id: str
+    help: NeedsHelp

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.events.payload import Payload
-from harness.flow import Node
+from harness.flow import Node, StateField
 from harness.records import Limits
 
 
@@ -25,6 +25,9 @@ class SessionCreated(Payload):
     bundles: dict[str, str] = Field(default_factory=dict, description="bundle name -> version at the start")
     sources: int = 0
     project: str | None = None
+    state: dict[str, StateField] = Field(
+        default_factory=dict, description="the fields that the flow's agents share"
+    )
 
 
 class SessionResumed(Payload):

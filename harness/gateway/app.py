@@ -93,7 +93,9 @@ class Gateway:
             await asyncio.wait(reading)
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
-        door = self._doors.get(request.headers.get("x-api-key", ""))
+        # The CLI sends its key in the one header, the anthropic package in the other.
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        door = self._doors.get(request.headers.get("x-api-key", bearer))
         if door is None:
             return _error(
                 401, "authentication_error", "This token is not good for any agent run that is at work."
@@ -184,6 +186,7 @@ class _Relay:
             await response.prepare(self.request)
         async for chunk in answer.chunks:
             reader.feed(chunk)
+            self.door.alive("reading the model's answer")
             self.call.message_id = reader.message_id
             if first_token is None and reader.content_seen:
                 first_token = datetime.now(UTC)

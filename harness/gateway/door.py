@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,7 +54,10 @@ class Door:
     tools: frozenset[str]
     prompt: str
     last_turn_text: Callable[[str], str]
+    left_text: Callable[[str], str]
     resume_text: str
+    alive: Callable[[str], None] = field(default=lambda doing: None)
+    """Hears of each sign of life, with what the run is doing."""
 
     @property
     def run(self) -> RunState:
@@ -74,6 +77,9 @@ class Door:
         ordinal = self.run.answered.get(request_hash, 0)
         if verdict.last_turn is not None:
             request = _without_tools(request, self.last_turn_text(verdict.last_turn))
+            body = json.dumps(request).encode()
+        elif verdict.left is not None and not auxiliary:
+            request = _with_remark(request, self.left_text(verdict.left))
             body = json.dumps(request).encode()
         call = Call(
             call_id=derived_id(self.run_id, request_hash, ordinal),
@@ -96,6 +102,7 @@ class Door:
             run_id=self.run_id,
             span=self._span(call, ended=False),
         )
+        self.alive("waiting for the model's first token")
         return call
 
     async def completed(
@@ -137,6 +144,7 @@ class Door:
 
     async def retried(self, call: Call, failed: Failed, pause_s: float) -> None:
         """Commit that an attempt failed and that another follows after a pause."""
+        self.alive("waiting to call the model again: " + failed.problem)
         await self.journal.append(
             ev.ModelRetried(
                 call_id=call.call_id,
@@ -228,6 +236,10 @@ def _without_tools(request: Mapping[str, Any], text: str) -> dict[str, Any]:
     elif request.get("tools"):
         # The API wants the tools defined while the history holds their calls; it may just not choose one.
         changed["tool_choice"] = {"type": "none"}
-    messages = list(request["messages"])
-    changed["messages"] = [*messages, {"role": "user", "content": [{"type": "text", "text": text}]}]
-    return changed
+    return _with_remark(changed, text)
+
+
+def _with_remark(request: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """The same request with a word of the harness's at its end, after what is cached."""
+    remark = {"role": "user", "content": [{"type": "text", "text": text}]}
+    return {**request, "messages": [*request["messages"], remark]}

@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from harness import events as ev
 from harness.__main__ import COMMANDS, cli
 from harness.store.database import Database
 from harness.store.lease import Lease, acquire
@@ -146,6 +147,22 @@ async def test_show_tells_a_person_the_same(dsn: str, database: Database) -> Non
     assert [line.split()[0] for line in tree if line.startswith(("lead", "├", "└"))] == ["lead", "├", "└"]
     for part in ("Checkpoints: ", "Citations: 1 checked", "Out of steps.", REPORT.strip()):
         assert part in text
+
+
+async def test_an_answer_from_the_cache_is_shown_as_one(dsn: str, database: Database) -> None:
+    """The checkpoint of the call says so, and that of a call whose tool ran does not."""
+    book = halfway()
+    lead = next(iter(book.state.runs))
+    for name, cached in (("toolu_ran", False), ("toolu_hit", True)):
+        book.add(tool_requested(name), lead)
+        book.add(ev.ToolFinished(tool_use_id=name, tool="mcp__corpus__search", cached=cached), lead)
+    session_id = await keep(database, book, status="suspended")
+    text = (await asyncio.to_thread(run_process, "show", session_id, dsn=dsn)).stdout
+    ran, hit = [line for line in text.splitlines() if "tool corpus search" in line][-2:]
+    assert not ran.endswith("(cached)")
+    assert hit.endswith("(cached)")
+    shown = await document("show", session_id, dsn=dsn)
+    assert [run["cached_calls"] for run in shown["agent_runs"] if run["id"] == lead] == [["toolu_hit"]]
 
 
 async def test_a_payload_with_a_nul_can_be_shown(dsn: str, database: Database) -> None:

@@ -44,7 +44,7 @@ def test_a_project_grows_from_two_commands(home: Path) -> None:
     assert [f for f in json.loads(lint.stdout)["findings"] if f["level"] == "error"] == []
 
 
-def test_lint_ends_with_one_when_an_agent_cannot_be_used(home: Path) -> None:
+def test_lint_ends_with_two_when_an_agent_cannot_be_used(home: Path) -> None:
     """An agent with more than ten tools is named, and a script notices."""
     folder = home / "subagents" / "greedy"
     folder.mkdir(parents=True)
@@ -53,8 +53,33 @@ def test_lint_ends_with_one_when_an_agent_cannot_be_used(home: Path) -> None:
         f"---\nname: greedy\nrole: eater\ndescription: Eats.\noutput: markdown\ntools: [{tools}]\n---\nEat.\n"
     )
     ended = run_process("agents", "lint", cwd=home, HOME=str(home))
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "error: greedy: has 11 tools" in ended.stdout
+    assert run_process("agents", "lint", "--flow", "single", cwd=home, HOME=str(home)).returncode == 0
+
+
+def test_lint_shows_what_is_wrong_with_a_flow(home: Path) -> None:
+    """Its agents, its depth and its crowds in one list; the exit code says that it cannot be run."""
+    (home / "harness.toml").write_text('[mcp_servers.papers]\nurl = "https://papers.example.com/mcp"\n')
+    folder = home / "subagents" / "librarian"
+    folder.mkdir(parents=True)
+    (folder / "AGENT.md").write_text(
+        "---\nname: librarian\nrole: librarian\ndescription: Finds papers.\noutput: markdown\n"
+        "tools: [papers]\n---\nFind papers.\n"
+    )
+    inner = "{agent: librarian, name: worker1}"
+    for depth in range(4):
+        inner = f"{{pattern: team, name: team{depth}, description: Deep., members: [{inner}]}}"
+    (home / "deep.yaml").write_text(f"flow: {inner}\n")
+    ended = run_process("agents", "lint", "--flow", "deep.yaml", "--json", cwd=home, HOME=str(home))
+    assert ended.returncode == 2, ended.stderr
+    found = json.loads(ended.stdout)["findings"]
+    assert [each["level"] for each in found] == ["error", *["warning"] * (len(found) - 2), "note"]
+    said = " ".join(each["message"] for each in found)
+    for part in ("4th supervisor", "nested 3 deep", "'worker1' is no real role", "termination is missing"):
+        assert part in said
+    assert "MCP server 'papers' is counted as one tool" in found[-1]["message"]
+    assert found[0]["agent"] is None
 
 
 async def test_the_state_of_the_database_is_one_document(dsn: str, empty_dsn: str) -> None:

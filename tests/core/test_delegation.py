@@ -23,12 +23,14 @@ from harness.delegation import (
     unusable,
 )
 from harness.flow import FLOWS, Lead
+from harness.offers import offers
 from harness.plan import plan, task_run_id
-from harness.records import NeedsHelp, Outcome
+from harness.records import Limits, NeedsHelp, Outcome
 from harness.settings import SessionLimits, Settings
 from tests.kit.hooked import BUNDLES, FakeRun, at_work, before, bundle
-from tests.kit.journals import RESEARCH, run_created
+from tests.kit.journals import RESEARCH, requested, run_created
 
+NAMES = ("researcher", "checker")
 RESEARCH_TASK = {"to": "researcher", "input": {"objective": "Find out."}}
 CHECK_TASK = {"to": "checker", "input": {"claims": [{"statement": "So it is."}]}}
 
@@ -47,7 +49,7 @@ def fits(schema: Mapping[str, Any], *asked: Any) -> bool:
 
 def test_the_schema_takes_what_the_bundles_take() -> None:
     """Each member with its own input, in any mixture, and at most as many tasks as run at once."""
-    schema = input_schema({name: BUNDLES[name] for name in RESEARCH.members})
+    schema = input_schema({name: BUNDLES[name] for name in NAMES})
     assert fits(schema, RESEARCH_TASK)
     assert fits(schema, RESEARCH_TASK, CHECK_TASK)
     assert fits(schema, *[RESEARCH_TASK] * MAX_TASKS)
@@ -67,15 +69,15 @@ def test_the_schema_takes_what_the_bundles_take() -> None:
 )
 def test_the_schema_takes_nothing_else(asked: dict[str, Any]) -> None:
     """Another's input, missing fields, strangers and extras are for the model to see as wrong."""
-    for members in (RESEARCH.members, ("researcher",)):
+    for members in (NAMES, ("researcher",)):
         assert not fits(input_schema({name: BUNDLES[name] for name in members}), asked)
 
 
 def test_the_built_in_bundles_make_a_valid_schema() -> None:
     """As the research flow offers it; each member's one-pager is told."""
-    bundles, flow = load_bundles(None), FLOWS["research"]
+    bundles, flow = load_bundles(None), FLOWS["research"].flow
     assert isinstance(flow, Lead)
-    members = {name: bundles[name] for name in flow.members}
+    members = offers(flow, bundles)
     schema = input_schema(members)
     assert fits(schema, RESEARCH_TASK, {"to": "fact_checker", "input": CHECK_TASK["input"]})
     for member in members.values():
@@ -167,9 +169,9 @@ def test_a_call_without_a_list_of_tasks_is_refused(value: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("asked", "place"),
     [
-        ("do it", "tasks[1]: give exactly 'to' and 'input'."),
-        ({"to": "researcher"}, "tasks[1]: give exactly 'to' and 'input'."),
-        (RESEARCH_TASK | {"priority": 1}, "tasks[1]: give exactly 'to' and 'input'."),
+        ("do it", "tasks[1]: give exactly 'to' and 'input', or "),
+        ({"to": "researcher"}, "tasks[1]: give exactly 'to' and 'input', or "),
+        (RESEARCH_TASK | {"priority": 1}, "tasks[1]: give exactly 'to' and 'input', or "),
         ({"to": "writer", "input": {}}, "tasks[1].to: there is no subagent 'writer' on offer; choose from"),
         ({"to": "lead", "input": {}}, "choose from researcher, checker."),
         ({"to": ["researcher"], "input": {}}, "tasks[1].to: "),
@@ -272,6 +274,7 @@ def test_results_come_in_the_order_of_the_tasks() -> None:
             "problem": "Out of money.",
             "output": {"half": 1},
             "reason": "cost",
+            "continue": task_run_id(run.state.id, run.run_id, "toolu_1", 2),
         },
         {"task": 3, "to": "researcher", "status": "failed", "problem": "The service was away."},
         {"task": 4, "to": "checker", "status": "failed", "problem": "It was cancelled."},
@@ -288,8 +291,39 @@ def test_a_task_that_asks_for_help_without_output_says_so() -> None:
             "to": "researcher",
             "status": "needs_help",
             "problem": "It could not finish with what it had.",
+            "continue": task_run_id(run.state.id, run.run_id, "toolu_1", 1),
         }
     ]
+
+
+def test_a_task_that_needs_help_can_be_let_go_on() -> None:
+    """The lead sends back what named the task, with an answer: the same agent run is reopened, once."""
+    run = delegated(RESEARCH_TASK)
+    end(run, 1, Outcome(status="needs_help", help=NeedsHelp(reason="blocked", findings="half")))
+    (helpless,) = told(run)
+    assert helpless["findings"] == "half"
+    run.book.add(ev.ToolFinished(tool_use_id="toolu_1", tool=DELEGATE), run.run_id)
+    run.book.add(requested("call-2"), run.run_id)
+    asked = {"tasks": [{"continue": helpless["continue"], "answer": "Look in the annex."}]}
+    assert unusable(asked, run) is None
+    messages = tasks(before(DELEGATE, asked, id="toolu_2"), run)
+    run.book.add(ev.DelegationRequested(tool_use_id="toolu_2", call_id="call-2", tasks=messages), run.run_id)
+    run.book.add(ev.AgentRunSuspended(tool_use_id="toolu_2", work_s=1), run.run_id)
+    ((again, grant),) = plan(RESEARCH, run.state).reopen
+    assert (again, grant.payload) == (helpless["continue"], {"answer": "Look in the annex."})
+    run.book.add(ev.AgentRunReopened(limits=Limits(), answer="Look in the annex.", by=grant.id), again)
+    decision = plan(RESEARCH, run.state)
+    assert (decision.reopen, decision.ready) == ((), (again,))
+    run.book.add(ev.AgentRunFinished(outcome=Outcome(status="done", output="x"), work_s=1), again)
+    assert results(run.state, run.run, run.run.delegations["toolu_2"]) == [
+        {"task": 1, "to": "researcher", "status": "done", "output": "x"}
+    ]
+
+
+@pytest.mark.parametrize("asked", [{"continue": "nobody", "answer": "x"}, {"continue": "r", "answer": " "}])
+def test_only_a_task_that_needs_help_can_be_let_go_on(asked: dict[str, Any]) -> None:
+    """Any other name, or no answer, is refused with what to give."""
+    assert "tasks[0].continue: name a task that needs help" in refusal({"tasks": [asked]})
 
 
 def test_an_output_of_nothing_is_an_output() -> None:

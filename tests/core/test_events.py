@@ -54,8 +54,14 @@ SAMPLES: list[ev.AnyPayload] = [
     ev.ModelReplayed(call_id="c", auxiliary=False),
     ev.ModelRetried(call_id="c", auxiliary=False, status=529, problem=HARD, lost=True, pause_s=0.5),
     ev.ToolRequested(tool_use_id="t", tool="x", input={HARD: [HARD]}, call_id=None, replay="unsafe"),
-    ev.ToolFinished(tool_use_id="t", tool="x", error=HARD, result_hash="h", result_chars=2, sources=("S1",)),
+    ev.ToolFinished(
+        tool_use_id="t", tool="x", error=HARD, result_hash="h", result_chars=2, sources=("S1",), cached=True
+    ),
     ev.ToolDenied(tool_use_id="t", tool="x", hook="h", reason=HARD),
+    ev.HelpAsked(tool_use_id="t", help=NeedsHelp(reason="blocked", findings=HARD, missing=HARD)),
+    ev.AgentRunAnswered(output={HARD: HARD}, work_s=1),
+    ev.GateDecided(by="schema", verdict="fix", problem=HARD),
+    ev.RoutingDecided(number=1, to="a", task=TASK, reason=HARD),
     ev.DelegationRequested(tool_use_id="t", call_id="c", tasks=(TASK, TASK)),
     ev.DelegationJoined(tool_use_id="t", into="s", tasks=(TASK,)),
     ev.DelegationVoided(tool_use_id="t", reason=HARD),

@@ -67,6 +67,17 @@ def test_spent_steps_refuse_the_next_call(steps: int) -> None:
     assert spent(session(known), known) == "steps"
 
 
+@pytest.mark.parametrize(
+    ("steps", "of", "left"),
+    [(5, 8, None), (6, 8, "2 of 8 steps"), (2, 3, None), (14, 20, None), (15, 20, "5 of 20 steps")],
+)
+def test_near_its_end_a_run_is_told_how_much_is_left(steps: int, of: int, left: str | None) -> None:
+    """From three quarters of its steps on, if there are enough of them to plan with."""
+    allowed = verdict(run(steps=steps, limits=Limits(max_steps=of)))
+    assert isinstance(allowed, Allowed)
+    assert allowed.left == left or allowed.last_turn == "steps"
+
+
 def test_an_auxiliary_call_needs_no_step() -> None:
     """A title is not refused for want of steps, and never the last turn; for want of money it is."""
     known = run(steps=3, cost_usd=0.95, limits=Limits(max_steps=3, max_cost_usd=1))
@@ -77,7 +88,14 @@ def test_an_auxiliary_call_needs_no_step() -> None:
 
 @pytest.mark.parametrize(
     ("cost", "expected"),
-    [(0.0, Allowed()), (1.79, Allowed()), (2 * WRITE_UP_SHARE, Allowed("cost")), (1.99, Allowed("cost"))],
+    [
+        (0.0, Allowed()),
+        (1.49, Allowed()),
+        (1.5, Allowed(left="25% of the money")),
+        (1.79, Allowed(left="10% of the money")),
+        (2 * WRITE_UP_SHARE, Allowed("cost")),
+        (1.99, Allowed("cost")),
+    ],
 )
 @pytest.mark.parametrize("of", ["run", "session"])
 def test_near_its_end_money_is_for_writing_up(of: str, cost: float, expected: Allowed) -> None:

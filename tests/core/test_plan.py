@@ -15,9 +15,9 @@ from hypothesis import given
 
 from harness import events as ev
 from harness.errors import BadFlow
-from harness.flow import FLOWS, Agent, Lead, bundles_of, check_flow, flow_named
+from harness.flow import FLOWS, Agent, AnyNode, Lead, flow_named
 from harness.messages import Message
-from harness.plan import Plan, plan, task_run_id, tasks_of
+from harness.plan import Plan, Planner, plan, task_run_id
 from harness.records import Limits, NeedsHelp, Outcome, derived_id
 from harness.state import RunState
 from tests.kit.journals import (
@@ -95,7 +95,8 @@ def test_what_is_planned_can_be_done(case: Case, seed: int) -> None:
             run = state.runs[run_id]
             assert not run.final
             if run.waiting_on is not None:
-                assert all(task and task.final for _, task in tasks_of(state, run, run.waiting_on))
+                tasks = Planner(case.flow, state).tasks(run, run.waiting_on)
+                assert all(below.outcome for _, below in tasks)
 
 
 @few
@@ -135,7 +136,7 @@ def ends(book: Book, run_id: str, status: str = "done", **given: Any) -> None:
     book.add(ev.AgentRunFinished(outcome=outcome, work_s=1), run_id)
 
 
-def create_all(book: Book, flow: Agent | Lead = RESEARCH) -> list[str]:
+def create_all(book: Book, flow: AnyNode = RESEARCH) -> list[str]:
     """Create what is planned and give the ids."""
     specs = plan(flow, book.state).create
     for spec in specs:
@@ -150,7 +151,8 @@ def test_a_session_begins_with_its_root() -> None:
     decision = plan(RESEARCH, book.state)
     (root,) = decision.create
     assert (decision.ready, decision.outcome) == ((), None)
-    assert (root.agent, root.members, root.parent_id, root.path) == ("lead", RESEARCH.members, None, "q0")
+    assert (root.agent, root.parent_id, root.path) == ("lead", None, "q0")
+    assert root.members == ("researcher", "checker")
     assert root.task.payload == {"question": "How high are tides?"}
     assert (root.task.source, root.task.destination, root.continues) == ("person", "lead", None)
 
@@ -168,7 +170,7 @@ def test_tasks_wait_for_the_suspension() -> None:
     """A requested delegation creates nothing before the lead's suspension is committed; its lead is ready."""
     book, run = asleep(task("researcher", {}))
     awake = book.upto(len(book.events) - 1)
-    assert plan(RESEARCH, awake.state) == Plan(ready=(run.id,))
+    assert plan(RESEARCH, awake.state) == Plan(ready=(run.id,), live=(run.id,))
     assert [spec.agent for spec in plan(RESEARCH, book.state).create] == ["researcher"]
 
 
@@ -320,11 +322,9 @@ def test_parts_of_an_id_do_not_run_together() -> None:
 
 
 def test_built_in_flows_name_their_bundles_and_unknown_ones_are_refused() -> None:
-    """A flow's bundles are all looked for, and a name nobody has is answered with those there are."""
+    """A name nobody has is answered with those there are."""
     for name, flow in FLOWS.items():
         assert flow_named(name) is flow
-        check_flow(flow, bundles_of(flow))
+        assert flow.name == name
     with pytest.raises(BadFlow, match="no flow named 'reserch'; choose one of research, single"):
         flow_named("reserch")
-    with pytest.raises(BadFlow, match="names checker, researcher, but no such bundle exists; there are lead"):
-        check_flow(RESEARCH, ["lead"])

@@ -289,7 +289,7 @@ def test_a_session_is_suspended_resumed_asked_and_finished() -> None:
 
 
 def test_events_of_unknown_runs_and_calls_do_no_harm() -> None:
-    """An event about a run, call, tool or delegation that nobody knows changes nothing but the head."""
+    """An event about a run, call, tool or delegation that nobody knows changes only head and last sign."""
     book, run = working()
     before = copy.deepcopy(book.state)
     strangers: list[ev.AnyPayload] = [
@@ -302,6 +302,7 @@ def test_events_of_unknown_runs_and_calls_do_no_harm() -> None:
         book.add(payload, run.id)
         book.add(payload, "no such run")
     book.add(finished("x"), "no such run")
+    run.last_at = before.runs[run.id].last_at
     assert dataclasses.replace(book.state, head=before.head) == before
 
 

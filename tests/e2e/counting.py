@@ -15,7 +15,7 @@ from harness import events as ev
 from harness.audit import audit
 from harness.state import SessionState, fold
 from harness.store.database import Database
-from harness.store.embedded import EmbeddedServer
+from harness.store.embedded import EmbeddedServer, status
 from harness.store.journal import read_events
 from harness.store.transcripts import read_transcript
 from tests.e2e.plays import LEAD, Play
@@ -211,12 +211,8 @@ def only_session(desk: Desk) -> str | None:
 
 def servers(home: Path) -> list[psutil.Process]:
     """The embedded server of a home, postmaster and all."""
-    found = []
-    for pid_file in home.glob("harness/**/postmaster.pid"):
-        pid = int(pid_file.read_text().splitlines()[0])
-        if psutil.pid_exists(pid):
-            found += [psutil.Process(pid), *tree(pid)]
-    return found
+    pid = status(home / "harness").pid
+    return [psutil.Process(pid), *tree(pid)] if pid else []
 
 
 def _read(desk: Desk, work: Callable[[Database], Awaitable[T]]) -> T:

@@ -6,6 +6,7 @@ happens meanwhile. A kind that no play commits fails `test_every_kind_of_event_i
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from typing import Any, Literal
 
 import psutil
 
+from harness.prompts import render
+from tests.e2e.crew import make_project
+from tests.e2e.crew import stage_of as crew_stage
 from tests.e2e.running import Command, Desk, interrupt
 from tests.e2e.scripts import ALONE, ANSWER, FOLLOW_UP, REPORT, stage_alone, stage_of
 from tests.kit.processes import kill, until_sync
@@ -171,6 +175,24 @@ def _alone(name: str, *commits: str, lead_up: LeadUp | None = None, **more: Any)
     )
 
 
+def _crew(name: str, *commits: str, flow: str, asked: str, answer: str) -> Play:
+    def lead_up(scene: Scene) -> tuple[str, ...]:
+        make_project(scene.desk.home)
+        (scene.desk.home / "flow.yaml").write_text(f"flow: {flow}\n")
+        return ("run", asked, "--sources", "notes.md", "--flow", "flow.yaml")
+
+    report = json.dumps({"note": answer, "handoff_to": None}, indent=2, ensure_ascii=False)
+    return Play(
+        name=name,
+        flow="patterns",
+        commits=commits,
+        script="tests.e2e.crew:crew",
+        stage=crew_stage,
+        lead_up=lead_up,
+        reports=(f"```json\n{report}\n```\n",),
+    )
+
+
 _ALWAYS = (
     "session.created", "session.finished", "agent_run.created", "agent_run.started", "cli.started",
     "agent_run.finished", "model.requested", "model.finished", "tool.requested", "tool.finished",
@@ -205,6 +227,22 @@ RARE = (
         "paid, but not stored",
         "model.replayed",
         lead_up=after_a_kill("after model.finished", "--flow", "single"),
+    ),
+    _crew(
+        "an answer is judged",
+        "agent_run.answered",
+        "gate.decided",
+        flow="{pattern: agent, agent: a, gate: {verifier: verifier}}",
+        asked="Go",
+        answer="a did: Go",
+    ),
+    _crew(
+        "help is asked for and granted",
+        "routing.decided",
+        "help.asked",
+        flow="{pattern: supervisor, members: [a]}",
+        asked="Go !help:a",
+        answer=f"a did: Go !help:a {render('help_answered', None, answer='Go on.')}",
     ),
     _lead("a wrong delegation", "tool.denied", first="refused"),
     _lead("two delegations in a turn", "delegation.joined", first="double"),

@@ -17,8 +17,8 @@ from tests.kit.processes import kill, until_sync
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 from tests.kit.seeds import run_seed
 
-LONGEST_S = 25.0
-"""About as long as an undisturbed run of the slow play takes; a later kill finds it finished."""
+LONGEST_S = 14.0
+"""A little less than an undisturbed run of the slow play takes: a later kill would find it finished."""
 
 
 @pytest.fixture

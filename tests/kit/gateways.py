@@ -100,7 +100,13 @@ async def bench_on(
     journal = await new_journal(database)
     run = await run_at_work(journal, limits, budget)
     door = Door(
-        journal, run.id, frozenset(tools), PROMPT, lambda reason: f"This is the last turn: {reason}.", RESUME
+        journal,
+        run.id,
+        frozenset(tools),
+        PROMPT,
+        lambda reason: f"This is the last turn: {reason}.",
+        lambda left: f"Left: {left}.",
+        RESUME,
     )
     async with (
         Gateway(LiveUpstream(base_url or api.base_url, KEY)) as gateway,

@@ -14,6 +14,7 @@ from harness import events as ev
 from harness.bundles.bundle import Bundle
 from harness.hook_chain import HookChain
 from harness.hooks import BeforeTool
+from harness.offers import Offer, offers
 from harness.plan import plan
 from harness.records import Limits, Record, Replay
 from harness.settings import Settings
@@ -67,6 +68,7 @@ class FakeRun:
     lease_held: bool = True
     cancelled: bool = False
     broken: Exception | None = None
+    cached: frozenset[str] = frozenset()
 
     @property
     def state(self) -> SessionState:
@@ -84,9 +86,18 @@ class FakeRun:
         return self.bundles[self.run.agent]
 
     @property
+    def members(self) -> Mapping[str, Offer]:
+        """Whom the lead can give tasks to."""
+        return offers(RESEARCH, self.bundles)
+
+    @property
     def kinds(self) -> list[str]:
         """The kinds of what was recorded since the lead began."""
         return [event.payload.kind for event in self.book.events[4:]]
+
+    def was_cached(self, tool_use_id: str) -> bool:
+        """Whether a tool call was answered from the cache."""
+        return tool_use_id in self.cached
 
     async def record(self, payload: ev.AnyPayload, *, span: ev.Span | None = None) -> ev.Event:
         """Append to the journal in memory, or fail as it was told to."""

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from harness import events as ev
 from harness.delegation import DELEGATE, results
-from harness.flow import Agent, Lead
+from harness.flow import AnyNode, Lead, children, label
 from harness.messages import Message
 from harness.plan import RunSpec, plan
 from harness.records import Limits, NeedsHelp, Outcome, Usage
@@ -65,7 +65,7 @@ class Book:
         return Book(self.events[:count], self.state.id)
 
 
-def created(flow: Agent | Lead = RESEARCH, **given: Any) -> ev.SessionCreated:
+def created(flow: AnyNode = RESEARCH, **given: Any) -> ev.SessionCreated:
     """A session's first event."""
     fields: dict[str, Any] = {
         "tenant": "t",
@@ -89,6 +89,11 @@ def run_created(spec: RunSpec, limits: Limits | None = None) -> ev.AgentRunCreat
         members=spec.members,
         limits=limits or Limits(),
         continues=spec.continues,
+        address=spec.address,
+        role=spec.role,
+        essential=spec.essential,
+        gate=spec.gate,
+        write=dict(spec.write),
     )
 
 
@@ -187,7 +192,8 @@ class Case:
                 return Outcome(status="failed", problem=f"Task {n}.{number} failed.")
 
     def _to(self, number: int) -> str:
-        return self.flow.members[number % len(self.flow.members)]
+        members = [label(member) for member in children(self.flow).values()]
+        return members[number % len(members)]
 
     def _result(self, n: int, number: int, fate: Fate) -> dict[str, Any]:
         ends: dict[str, dict[str, Any]] = {
@@ -273,7 +279,7 @@ class Simulator:
         delivered = [d for d in run.delegations.values() if d.delivered]
         yield from self._call(run)
         if len(delivered) == len(self.case.rounds):
-            told = [results(state, run, delegation) for delegation in delivered]
+            told = [without_ids(results(state, run, delegation)) for delegation in delivered]
             yield ev.AgentRunFinished(outcome=Outcome(status="done", output=told), work_s=1)
             return
         yield from self._delegate(run, len(delivered))
@@ -311,6 +317,11 @@ class Simulator:
         call_id = f"{run.id}-{run.calls}"
         yield requested(call_id)
         yield finished(call_id)
+
+
+def without_ids(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results without what a task that needs help is named by."""
+    return [{name: value for name, value in each.items() if name != "continue"} for each in found]
 
 
 def children_of(state: SessionState) -> list[RunState]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import claude_agent_sdk
 import psutil
 
 T = TypeVar("T")
 
 API_KEY = "sk-ant-test-dummy"
-CLI = Path(sysconfig.get_path("purelib")) / "claude_agent_sdk" / "_bundled" / "claude"
+CLI = Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"
 
 
 def clean_env(home: Path, base_url: str, **extra: str) -> dict[str, str]:

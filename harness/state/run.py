@@ -1,19 +1,15 @@
-"""The state of a session: a fold over its journal, and nothing else.
-
-`SessionState.apply` takes events in order. Everything that decides (the planner, the resume point, the
-limits, the screen) reads this fold, so a fresh process that reads the journal knows what the dead one knew.
-"""
+"""One agent run, as the journal knows it, and what each event does to it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from harness import events as ev
+from harness.flow import Gate
 from harness.messages import Message
-from harness.records import FINAL, AgentRunStatus, Limits, Outcome, Replay, SessionStatus, Usage
+from harness.records import FINAL, AgentRunStatus, Limits, NeedsHelp, Outcome, Replay, Usage
 
 
 @dataclass
@@ -29,6 +25,7 @@ class ToolCall:
     finished: bool = False
     denied: bool = False
     error: str | None = None
+    cached: bool = False
 
 
 @dataclass
@@ -57,6 +54,16 @@ class ModelCall:
     lost: int = 0
 
 
+@dataclass(frozen=True)
+class Decision:
+    """A supervisor's decision: who works next, on what."""
+
+    number: int
+    to: str
+    task: Message
+    reason: str
+
+
 @dataclass
 class RunState:
     """One agent run."""
@@ -71,6 +78,14 @@ class RunState:
     limits: Limits
     continues: str | None
     created_at: datetime
+    last_at: datetime = field(init=False)
+    created_seq: int = 0
+    ended_seq: int = 0
+    address: str = ""
+    role: Literal["agent", "router", "verifier"] = "agent"
+    essential: bool = False
+    gate: Gate | None = None
+    write: dict[str, str] = field(default_factory=dict)
     claude_session_id: str | None = None
     transcript_from: int = 0
     status: AgentRunStatus = "ready"
@@ -96,6 +111,18 @@ class RunState:
     folders: list[str] = field(default_factory=list)
     cli: ev.CliStarted | None = None
     outcome: Outcome | None = None
+    decisions: list[Decision] = field(default_factory=list)
+    proposal: Any = None
+    judged: bool = False
+    verdicts: list[ev.GateDecided] = field(default_factory=list)
+    granted_by: list[str] = field(default_factory=list)
+    tellings: list[str] = field(default_factory=list)
+    told: str | None = None
+    """What it is to be told when it goes on: an answer to its call for help, or what is wrong."""
+    help_asked: dict[str, NeedsHelp] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.last_at = self.created_at
 
     @property
     def usage(self) -> Usage:
@@ -108,6 +135,11 @@ class RunState:
     def attempts(self) -> int:
         """How often work began: once, and once more for each interruption it was taken up after."""
         return min(self.attempt, 1) + self.recoveries
+
+    @property
+    def fixes(self) -> int:
+        """How often its answer was sent back."""
+        return sum(verdict.verdict == "fix" for verdict in self.verdicts)
 
     @property
     def final(self) -> bool:
@@ -127,101 +159,14 @@ class RunState:
         return next((d for d in reversed(self.delegations.values()) if d.suspended and not d.delivered), None)
 
 
-@dataclass
-class SessionState:
-    """One session."""
-
-    id: str
-    trace_id: str
-    tenant: str = ""
-    question: str = ""
-    questions: list[str] = field(default_factory=list)
-    created: ev.SessionCreated | None = None
-    status: SessionStatus = "running"
-    limits: Limits = field(default_factory=Limits)
-    runs: dict[str, RunState] = field(default_factory=dict)
-    read: set[str] = field(default_factory=set)
-    report: str | None = None
-    problem: str | None = None
-    citations: dict[str, Any] | None = None
-    finished: bool = False
-    head: int = 0
-
-    @property
-    def usage(self) -> Usage:
-        """What all agent runs used."""
-        return sum((run.usage for run in self.runs.values()), Usage())
-
-    @property
-    def cost_usd(self) -> float | None:
-        """The cost in US dollars at list prices; None when a model without a known price was used."""
-        if any(run.unpriced for run in self.runs.values()):
-            return None
-        return sum(run.cost_usd for run in self.runs.values())
-
-    def children(self, run_id: str | None) -> list[RunState]:
-        """The agent runs started by this one, in order."""
-        return [run for run in self.runs.values() if run.parent_id == run_id]
-
-    def apply(self, event: ev.Event) -> None:
-        """Fold one event in. Events come in order of `seq`; one seen already changes nothing."""
-        if event.seq <= self.head:
-            return
-        self.head = event.seq
-        run = self.runs.get(event.agent_run_id or "")
-        if run is None:
-            self._apply_session(event)
-        else:
-            _apply_run(self, run, event)
-
-    def _apply_session(self, event: ev.Event) -> None:
-        match event.payload:
-            case ev.SessionCreated() as created:
-                self.created = created
-                self.tenant, self.question = created.tenant, created.question
-                self.questions = [created.question]
-                self.limits = created.limits
-            case ev.SessionResumed(limits=limits):
-                self.status, self.finished = "running", False
-                self.limits = limits or self.limits
-            case ev.SessionAsked(question=question):
-                self.questions.append(question)
-                self.status, self.finished = "running", False
-                self.report, self.problem, self.citations = None, None, None
-            case ev.SessionSuspended(reason=reason):
-                self.status, self.problem = "suspended", reason
-            case ev.SessionFinished() as done:
-                self.status, self.finished = done.status, True
-                self.report, self.problem, self.citations = done.report, done.problem, done.citations
-            case ev.AgentRunCreated() as created if event.agent_run_id:
-                self.runs[event.agent_run_id] = RunState(
-                    id=event.agent_run_id,
-                    created_at=event.recorded_at,
-                    **{name: getattr(created, name) for name in _CREATED_FIELDS},
-                )
-            case _:
-                pass
-
-
-_CREATED_FIELDS = (
-    "agent",
-    "bundle_version",
-    "parent_id",
-    "path",
-    "task",
-    "members",
-    "limits",
-    "continues",
-)
-
-
-def _apply_run(state: SessionState, run: RunState, event: ev.Event) -> None:
-    at = event.recorded_at
+def apply_to_run(run: RunState, event: ev.Event) -> None:
+    """Fold one event of this agent run in."""
+    at = run.last_at = event.recorded_at
     match event.payload:
         case ev.AgentRunStarted() as started:
             run.status, run.attempt, run.running_since = "running", started.attempt, at
             run.recoveries += started.recovered
-            run.folders.append(started.folder)
+            run.folders += [started.folder] if started.folder else []
             run.claude_session_id = started.claude_session_id
             run.transcript_from = started.transcript_from
             run.outcome, run.ended_at = None, None
@@ -237,9 +182,26 @@ def _apply_run(state: SessionState, run: RunState, event: ev.Event) -> None:
         case ev.AgentRunFinished(outcome=outcome, work_s=work_s):
             _stop(run, outcome.status, work_s)
             run.outcome, run.ended_at = outcome, at
-        case ev.AgentRunReopened(limits=limits):
+            run.ended_seq, run.proposal = event.seq, None
+        case ev.AgentRunReopened(limits=limits, answer=answer, by=by):
+            run.granted_by += [by] if by else []
             run.status, run.outcome, run.ended_at = "ready", None, None
-            run.limits, run.took_last_turn, run.reopened = limits, False, True
+            run.limits, run.took_last_turn = limits, False
+            _tell(run, answer)
+        case ev.AgentRunAnswered(output=output, work_s=work_s):
+            _stop(run, "checking", work_s)
+            run.proposal, run.judged = output, False
+        case ev.GateDecided() as verdict:
+            run.verdicts.append(verdict)
+            run.judged = True
+            if verdict.verdict == "fix":
+                _stop(run, "ready", verdict.work_s)
+                _tell(run, verdict.problem)
+        case ev.RoutingDecided(number=number, to=to, task=task, reason=reason):
+            run.status = "suspended"
+            run.decisions.append(Decision(number, to, task, reason))
+        case ev.HelpAsked(tool_use_id=tool_use_id, help=help_):
+            run.help_asked[tool_use_id], run.told = help_, None
         case ev.ModelRequested() as call:
             run.open_calls[call.call_id] = ModelCall(
                 call.call_id, call.request_hash, call.auxiliary, call.model, at
@@ -270,20 +232,20 @@ def _apply_run(state: SessionState, run: RunState, event: ev.Event) -> None:
             _end_call(run, call.call_id)
             run.settled += call.usage
         case _:
-            _apply_tool(state, run, event)
+            _apply_call(run, event)
 
 
-def _apply_tool(state: SessionState, run: RunState, event: ev.Event) -> None:
+def _apply_call(run: RunState, event: ev.Event) -> None:
     match event.payload:
         case ev.ToolRequested() as call:
             run.tools[call.tool_use_id] = ToolCall(
                 call.tool_use_id, call.tool, call.input, call.replay, event.recorded_at, event.seq
             )
         case ev.ToolFinished() as call:
-            state.read.update(call.sources)
             if call.tool_use_id in run.tools:
                 run.tools[call.tool_use_id].finished = True
                 run.tools[call.tool_use_id].error = call.error
+                run.tools[call.tool_use_id].cached = call.cached
             if call.tool_use_id in run.delegations:
                 run.delegations[call.tool_use_id].delivered = True
         case ev.ToolDenied() as call:
@@ -302,6 +264,11 @@ def _apply_tool(state: SessionState, run: RunState, event: ev.Event) -> None:
                 run.delegations[tool_use_id].voided = True
         case _:
             pass
+
+
+def _tell(run: RunState, text: str | None) -> None:
+    run.told, run.reopened = text, True
+    run.tellings += [text] if text else []
 
 
 def _stop(run: RunState, status: AgentRunStatus, work_s: float) -> None:
@@ -325,11 +292,3 @@ def _end_call(run: RunState, call_id: str) -> ModelCall | None:
     if found is not None:
         run.lost_calls.remove(found)
     return found
-
-
-def fold(session_id: str, journal: Iterable[ev.Event]) -> SessionState:
-    """Build a session's state from its journal."""
-    state = SessionState(id=session_id, trace_id=ev.trace_id(session_id))
-    for event in journal:
-        state.apply(event)
-    return state

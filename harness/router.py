@@ -1,0 +1,229 @@
+"""A supervisor at work: one call of a small model per decision, typed, and without any CLI process.
+
+The call goes through the gateway like every other: checkpointed, budgeted, kept and shown. A decision is in
+the journal before anybody works on it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anthropic
+from pydantic import ValidationError
+
+from harness import answering
+from harness import events as ev
+from harness.answering import span
+from harness.bundles.validate import validate_input
+from harness.context import MustSuspend, RunView, SessionContext
+from harness.flow import Supervisor, Team
+from harness.gateway.door import Door
+from harness.limits import spent
+from harness.messages import Message, MessageKind
+from harness.plan import Place, Planner, results_so_far
+from harness.prompts import render
+from harness.records import NeedsHelp, Outcome, derived_id
+from harness.routing import DECIDE, Decide, decide_tool
+
+MAX_TOKENS = 4000
+"""Of a decision: a task's whole input has to fit in."""
+
+CORRECTIONS = 2
+"""How often a decision that cannot be carried out is sent back in one turn."""
+
+
+class RouterRun:
+    """Makes the next decision of one supervisor. It holds nothing that the journal does not know."""
+
+    def __init__(self, session: SessionContext, run_id: str) -> None:
+        self._session = session
+        self._view = RunView(session, run_id)
+
+    async def advance(self) -> None:
+        """Commit one decision, or the group's outcome.
+
+        Raises:
+            LeaseLost: another process advances the session now.
+            MustSuspend: the model service is away; the session can be resumed.
+        """
+        view, run, node = self._view, self._view.run, self._node
+        limit = spent(view.state, run)
+        if limit is not None:
+            await answering.needs_help(view, limit, None, 0)
+            return
+        # Each time somebody grants more, it is as many decisions again.
+        if len(run.decisions) >= node.max_decisions * (1 + len(run.tellings)):
+            await self._ask_for_help(f"{len(run.decisions)} decisions were made without coming to an end.")
+            return
+        number = run.attempt + 1
+        started = ev.AgentRunStarted(
+            attempt=number,
+            entry="route",
+            recovered=run.status == "running",
+            claude_session_id=derived_id(run.id, "router"),
+            folder="",
+        )
+        await view.record(started, span=span(view))
+        gateway = self._session.gateway
+        assert gateway is not None, "checked before the session began"
+        door = Door(
+            self._session.journal,
+            run.id,
+            frozenset({DECIDE}),
+            "",
+            lambda limit: render("last_turn", view.project, reason=f"The limit of {limit} is spent."),
+            lambda left: render("little_left", view.project, left=left),
+            "",
+        )
+        token = gateway.open_door(door)
+        try:
+            async with anthropic.AsyncAnthropic(
+                api_key=token, base_url=gateway.base_url, max_retries=0
+            ) as client:
+                await self._decide(client)
+        except anthropic.APIStatusError as problem:
+            await self._refused(problem)
+        except anthropic.APIConnectionError as problem:
+            raise MustSuspend(f"The router's model could not be reached: {problem}") from problem
+        finally:
+            gateway.close_door(token)
+
+    @property
+    def _node(self) -> Supervisor | Team:
+        node = self._view.node
+        assert isinstance(node, Supervisor | Team), "only these are routed"
+        return node
+
+    async def _decide(self, client: anthropic.AsyncAnthropic) -> None:
+        view, node = self._view, self._node
+        members = "\n".join(f"- {member.one_pager}" for member in view.members.values())
+        charter = node.charter or "Bring the task to an answer with the members below."
+        system = render("router", view.project, charter=charter, members=members)
+        tools: Any = [decide_tool(view.members)]
+        messages: list[Any] = [{"role": "user", "content": self._situation()}]
+        model = self._session.model or view.settings.models.routing
+        problem = ""
+        for _ in range(CORRECTIONS + 1):
+            answer = await client.messages.create(
+                model=model,
+                max_tokens=MAX_TOKENS,
+                system=system,
+                messages=messages,
+                tools=tools,
+                tool_choice={"type": "tool", "name": DECIDE},
+            )
+            call = next((block for block in answer.content if block.type == "tool_use"), None)
+            problem = "Call `decide`." if call is None else await self._carry_out(call.input)
+            if not problem:
+                return
+            messages.append({"role": "assistant", "content": [b.model_dump() for b in answer.content]})
+            messages.append({"role": "user", "content": _refusal(call, problem)})
+        problem = f"The router made no decision that can be carried out: {problem}"
+        await answering.finish(view, Outcome(status="failed", problem=problem), 0)
+
+    async def _carry_out(self, given: object) -> str:
+        """Commit a decision; a text says why it cannot be carried out."""
+        view, run = self._view, self._view.run
+        try:
+            decision = Decide.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            return f"{'.'.join(str(part) for part in first['loc']) or 'decide'}: {first['msg']}."
+        match decision.action:
+            case "route":
+                return await self._route(decision)
+            case "help":
+                await self._ask_for_help(decision.reason)
+                return ""
+            case "grant":
+                return await self._grant(decision)
+            case "finish":
+                found = {made.number: plan.outcome for made, _, plan in self._results()}
+                outcome = found.get(decision.result or 0)
+                if outcome is None or outcome.status != "done":
+                    done = [str(number) for number, each in found.items() if each and each.status == "done"]
+                    usable = ", ".join(done) or "none yet"
+                    return f"result: name the number of a result that is done; there is {usable}."
+                await answering.finish(view, outcome, 0)
+                return ""
+        return f"action: '{decision.action}' is unknown for {run.agent}."
+
+    async def _grant(self, decision: Decide) -> str:
+        """Let a member's agent that needs help go on, with as much again as it had."""
+        helpless = {made.number: (made, plan) for made, _, plan in self._results() if plan.stuck}
+        made, plan = helpless.get(decision.result or 0, (None, None))
+        if made is None or plan is None:
+            usable = ", ".join(map(str, helpless)) or "none"
+            return f"result: name the number of a result that needs help; there is {usable}."
+        told = decision.told or "Go on; your limits have been raised."
+        return await self._commit(decision, made.to, "grant", plan.stuck[0], {"answer": told})
+
+    async def _route(self, decision: Decide) -> str:
+        view = self._view
+        member = view.members.get(decision.to or "")
+        if member is None:
+            return f"to: there is no member '{decision.to}'; choose from {', '.join(view.members)}."
+        value, problem = validate_input(member, decision.input or {})
+        if value is None:
+            return f"input: {problem}"
+        return await self._commit(decision, member.name, "task", member.name, decision.input)
+
+    async def _commit(
+        self, decision: Decide, to: str, kind: MessageKind, destination: str, payload: Any
+    ) -> str:
+        view, run = self._view, self._view.run
+        number = len(run.decisions) + 1
+        task = Message(
+            id=derived_id(run.id, "decision", number),
+            kind=kind,
+            source=run.id,
+            destination=destination,
+            payload=payload,
+            schema_name=f"{to}.input" if kind == "task" else kind,
+            trace_id=view.state.trace_id,
+            in_reply_to=run.task.id,
+        )
+        decided = ev.RoutingDecided(number=number, to=to, task=task, reason=decision.reason)
+        await view.record(decided, span=span(view))
+        return ""
+
+    def _results(self) -> list[Any]:
+        run = self._view.run
+        place = Place(run.id, run.path, run.address, run.parent_id)
+        return results_so_far(Planner(self._session.flow, self._view.state), self._node, place, run)
+
+    def _situation(self) -> str:
+        """What the router is shown: the task, and every decision with its result."""
+        results = [
+            {"number": made.number, "to": made.to, "input": made.task.payload, "why": made.reason, **result}
+            for made, result, _ in self._results()
+        ]
+        told = {"task": self._view.run.task.payload, "results": results}
+        if self._view.run.told:
+            told["told"] = self._view.run.told
+        return json.dumps(told, ensure_ascii=False, indent=1)
+
+    async def _ask_for_help(self, missing: str) -> None:
+        outcome = Outcome(
+            status="needs_help",
+            problem=f"The group under {self._view.label} needs help: {missing}",
+            help=NeedsHelp(reason="blocked", missing=missing),
+        )
+        await answering.finish(self._view, outcome, 0)
+
+    async def _refused(self, problem: anthropic.APIStatusError) -> None:
+        limit = spent(self._view.state, self._view.run)
+        if problem.status_code == 402 or limit is not None:
+            await answering.needs_help(self._view, limit or "cost", None, 0)
+        elif problem.status_code in (408, 409, 429) or problem.status_code >= 500:
+            raise MustSuspend(f"The router's model did not answer: {problem.message}") from problem
+        else:
+            outcome = Outcome(status="failed", problem=f"The router's call was refused: {problem.message}")
+            await answering.finish(self._view, outcome, 0)
+
+
+def _refusal(call: Any, problem: str) -> Any:
+    if call is None:
+        return problem
+    return [{"type": "tool_result", "tool_use_id": call.id, "content": problem, "is_error": True}]

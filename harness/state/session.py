@@ -1,0 +1,140 @@
+"""One session, as its journal tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness import events as ev
+from harness.records import Limits, SessionStatus, Usage
+from harness.state.board import Write, values
+from harness.state.run import RunState, apply_to_run
+
+
+@dataclass
+class SessionState:
+    """One session."""
+
+    id: str
+    trace_id: str
+    tenant: str = ""
+    question: str = ""
+    questions: list[str] = field(default_factory=list)
+    created: ev.SessionCreated | None = None
+    status: SessionStatus = "running"
+    limits: Limits = field(default_factory=Limits)
+    runs: dict[str, RunState] = field(default_factory=dict)
+    read: set[str] = field(default_factory=set)
+    report: str | None = None
+    problem: str | None = None
+    citations: dict[str, Any] | None = None
+    finished: bool = False
+    head: int = 0
+    written: list[Write] = field(default_factory=list)
+
+    @property
+    def usage(self) -> Usage:
+        """What all agent runs used."""
+        return sum((run.usage for run in self.runs.values()), Usage())
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The cost in US dollars at list prices; None when a model without a known price was used."""
+        if any(run.unpriced for run in self.runs.values()):
+            return None
+        return sum(run.cost_usd for run in self.runs.values())
+
+    def children(self, run_id: str | None) -> list[RunState]:
+        """The agent runs started by this one, in order."""
+        return [run for run in self.runs.values() if run.parent_id == run_id]
+
+    def begun(self, path: str) -> int | None:
+        """The number of the event that created the first agent run at this path or below it."""
+        below = f"{path}/"
+        return min(
+            (r.created_seq for r in self.runs.values() if r.path == path or r.path.startswith(below)),
+            default=None,
+        )
+
+    def board(self, *, before: int | None = None) -> dict[str, Any]:
+        """The shared state, or what it was before the event of this number."""
+        known = [write for write in self.written if before is None or write.seq < before]
+        return values(self.created.state if self.created else {}, known)
+
+    def apply(self, event: ev.Event) -> None:
+        """Fold one event in. Events come in order of `seq`; one seen already changes nothing."""
+        if event.seq <= self.head:
+            return
+        self.head = event.seq
+        run = self.runs.get(event.agent_run_id or "")
+        if run is None:
+            self._apply_session(event)
+        else:
+            self._apply_to_run(run, event)
+
+    def _apply_to_run(self, run: RunState, event: ev.Event) -> None:
+        apply_to_run(run, event)
+        match event.payload:
+            case ev.ToolFinished(sources=sources):
+                self.read.update(sources)
+            case ev.AgentRunFinished(writes=writes):
+                self.written += [
+                    Write(event.seq, run.created_seq, run.path, *each) for each in writes.items()
+                ]
+            case _:
+                pass
+
+    def _apply_session(self, event: ev.Event) -> None:
+        match event.payload:
+            case ev.SessionCreated() as created:
+                self.created = created
+                self.tenant, self.question = created.tenant, created.question
+                self.questions = [created.question]
+                self.limits = created.limits
+            case ev.SessionResumed(limits=limits):
+                self.status, self.finished = "running", False
+                self.limits = limits or self.limits
+            case ev.SessionAsked(question=question):
+                self.questions.append(question)
+                self.status, self.finished = "running", False
+                self.report, self.problem, self.citations = None, None, None
+            case ev.SessionSuspended(reason=reason):
+                self.status, self.problem = "suspended", reason
+            case ev.SessionFinished() as done:
+                self.status, self.finished = done.status, True
+                self.report, self.problem, self.citations = done.report, done.problem, done.citations
+            case ev.AgentRunCreated() as created if event.agent_run_id:
+                self.runs[event.agent_run_id] = RunState(
+                    id=event.agent_run_id,
+                    created_at=event.recorded_at,
+                    created_seq=event.seq,
+                    **{name: getattr(created, name) for name in _CREATED_FIELDS},
+                )
+            case _:
+                pass
+
+
+_CREATED_FIELDS = (
+    "agent",
+    "bundle_version",
+    "parent_id",
+    "path",
+    "task",
+    "members",
+    "limits",
+    "continues",
+    "address",
+    "role",
+    "essential",
+    "gate",
+    "write",
+)
+
+
+def fold(session_id: str, journal: Iterable[ev.Event]) -> SessionState:
+    """Build a session's state from its journal."""
+    state = SessionState(id=session_id, trace_id=ev.trace_id(session_id))
+    for event in journal:
+        state.apply(event)
+    return state
