@@ -204,6 +204,10 @@ def test_routing_costs_one_small_call_for_each_decision_and_no_process(
     assert len({call.request.session for call in api.calls().messages()} - {""}) == 5
 
 
+COMMIT_S = 0.5
+"""The longest that the commit of a complete answer takes on a busy machine."""
+
+
 @pytest.fixture
 def slow_api(home: Path) -> Iterator[ScriptedProcess]:
     with scripted_process("tests.e2e.crew:crew", home / "slow.jsonl", given={"slow": True}) as played:
@@ -224,17 +228,22 @@ def test_a_mixed_tree_killed_at_random(desk: Desk, slow_api: ScriptedProcess, nu
     deadline = time.monotonic() + moment
     while time.monotonic() < deadline and command.process.poll() is None:
         time.sleep(0.01)
+    killed_at = time.time()
     command.kill()
-    # The connections of a dead gateway break: what was on the wire has not been completed.
-    on_the_wire = sum(call.outcome != "completed" for call in slow_api.calls().messages())
+    calls = slow_api.calls().messages()
+    # A dead gateway's connections break. An answer that had just been sent may not have been committed yet.
+    ends = [0.0 if call.outcome == "completed" else killed_at for call in calls]
+    ends = [max(end, call.ended_at or 0.0) for end, call in zip(ends, calls, strict=True)]
+    on_the_wire = sum(end > killed_at - COMMIT_S for end in ends)
     assert command.session_id is not None
     code, finished = desk.run("resume", command.session_id)
     assert code == 0, finished
     assert answer_of(finished).startswith("f did: Go")
     stages = Counter(stage_of(call.request) for call in slow_api.calls().messages())
     repeated = sum(count - 1 for count in stages.values())
-    print("ROW", f"{moment:.2f} s", f"repeated {repeated}, on the wire {on_the_wire}")
-    assert repeated <= on_the_wire
+    unattributed = finished["usage"]["unattributed_calls"]
+    print("ROW", f"{moment:.2f} s", f"repeated {repeated}, on the wire {on_the_wire}, lost {unattributed}")
+    assert repeated <= min(on_the_wire, unattributed)
 
 
 def tasks_given(api: ScriptedProcess, name: str) -> list[dict[str, Any]]:
