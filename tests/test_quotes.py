@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from harness.quotes import Quotable
@@ -95,6 +95,8 @@ _texts = st.one_of(
 )
 
 
+# Many a random text has no word in it.
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(_texts, st.data())
 def test_a_quote_cut_from_a_text_always_stands(text: str, data: st.DataObject) -> None:
     """Whatever the text is, the words between two of its spaces are a quote, as they stand or on one line."""
