@@ -20,7 +20,6 @@ from harness.limits import granted, more
 from harness.messages import Message
 from harness.plan import RunSpec, plan
 from harness.records import Limits, Outcome
-from harness.router import RouterRun
 from harness.store.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -91,6 +90,8 @@ class Engine:
 
     async def _work(self, run_id: str) -> None:
         if self._session.state.runs[run_id].role == "router":
+            from harness.router import RouterRun  # here, because the anthropic package takes long to import
+
             await RouterRun(self._session, run_id).advance()
         else:
             await AgentRun(self._session, run_id).advance()
