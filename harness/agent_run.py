@@ -90,7 +90,7 @@ class AgentRun:
 
     async def _step(self) -> Ending | None:
         """Go on from where the run stands; an ending is returned when the step may be tried again."""
-        if self._view.run.attempt == 0 and self._view.run.task.kind == "task":
+        if self._view.run.attempt == 0:
             _, problem = validate_input(self._view.bundle, self._view.run.task.payload)
             if problem is not None:
                 raise AgentError(problem)
@@ -209,6 +209,7 @@ class AgentRun:
             max_turns=None if steps is None else max(1, steps - view.run.steps) + (gateway is not None),
             max_budget_usd=None if gateway else cost_left(view.state, view.run),
             environment=told,
+            alive=pulse.beat,
             on_stop=lambda: gateway.close_door(token) if gateway and token else None,
         )
         try:
@@ -220,7 +221,7 @@ class AgentRun:
         except TimeoutError:
             return Ending("budget", problem="time")
         except Silent as problem:
-            return Ending("silent", problem=str(problem))
+            return Ending("silent" if problem.started else "died", problem=str(problem))
         finally:
             if gateway and token:
                 gateway.close_door(token)

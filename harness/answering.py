@@ -54,7 +54,7 @@ async def answered(view: RunView, text: Any, structured: Any, work_s: float) -> 
         await needs_help(view, spent(view.state, run) or "cost", output, work_s)
         return
     if problem is not None:
-        await _judged(view, "schema", "fix", problem, None, work_s)
+        await _send_back(view, "schema", problem, None, work_s)
         return
     for check in bundle.checks:
         # Somebody else's code: whatever it raises is this check's error, and no judgement of the answer.
@@ -63,7 +63,7 @@ async def answered(view: RunView, text: Any, structured: Any, work_s: float) -> 
         if isinstance(said, BaseException):
             await view.record(ev.GateDecided(by=name, verdict="error", problem=repr(said)), span=span(view))
         elif said:
-            await _judged(view, name, "fix", str(said), output, work_s)
+            await _send_back(view, name, str(said), output, work_s)
             return
     if run.gate is not None:
         await view.record(ev.AgentRunAnswered(output=output, work_s=work_s), span=span(view))
@@ -79,7 +79,7 @@ async def judge(view: RunView) -> None:
         verifier = view.state.runs[verifier_run_id(run)]
         verdict, problem = _verdict(verifier.outcome)
         if verdict == "fix":
-            await _judged(view, run.gate.verifier, "fix", problem or "It gave no reason.", run.proposal, 0)
+            await _send_back(view, run.gate.verifier, problem or "It gave no reason.", run.proposal, 0)
             return
         await view.record(
             ev.GateDecided(by=run.gate.verifier, verdict=verdict, problem=problem), span=span(view)
@@ -96,12 +96,12 @@ def _verdict(outcome: Outcome | None) -> tuple[Verdict, str | None]:
     return (said if said in _VERDICTS else "error"), str(problem) if problem else None
 
 
-async def _judged(view: RunView, by: str, verdict: Verdict, problem: str, output: Any, work_s: float) -> None:
+async def _send_back(view: RunView, by: str, problem: str, output: Any, work_s: float) -> None:
     """Send an answer back with what is wrong; once that has been done often enough, the run needs help."""
     run = view.run
     most = run.gate.fixes if run.gate else view.settings.limits.max_fixes
     if run.fixes < most and spent(view.state, run) is None:
-        decided = ev.GateDecided(by=by, verdict=verdict, problem=problem, work_s=work_s)
+        decided = ev.GateDecided(by=by, verdict="fix", problem=problem, work_s=work_s)
         await view.record(decided, span=span(view))
         return
     if by == "schema" and most == 0:

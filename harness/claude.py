@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,13 +19,9 @@ from claude_agent_sdk import (
     SessionStore,
     SystemMessage,
 )
-from claude_agent_sdk.types import EffortLevel, HookEvent, HookJSONOutput, McpServerConfig
+from claude_agent_sdk.types import EffortLevel, HookEvent, McpServerConfig
 
 from harness.attempt import AttemptFolder
-
-FIRST_SIGN_S = 60.0
-"""A CLI that neither says anything nor asks a hook for this long has not started."""
-
 
 _AWAY = ("failed", "pending", "needs-auth")
 """States of an MCP server that has no tools to offer; the CLI waits half a minute for one to start."""
@@ -38,7 +33,7 @@ _MEND_SERVER = "see that it starts, and that harness.toml has its right command 
 class Conversation:
     """Everything one CLI process needs. `prompt` None: resume at a deferred call.
 
-    `on_stop` is called when the conversation is left, before its process has ended.
+    `alive` hears of each sign of life, `on_stop` that the conversation is left, before its process has ended.
     """
 
     claude_session_id: str
@@ -57,6 +52,7 @@ class Conversation:
     max_turns: int | None
     max_budget_usd: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    alive: Callable[[str], None] = lambda doing: None
     on_stop: Callable[[], None] = lambda: None
 
 
@@ -80,14 +76,13 @@ class Ending:
 async def converse(talk: Conversation, on_process: Callable[[int], Awaitable[None]]) -> Ending:
     """Run one CLI process to its end; `on_process` gets its process id once it has started."""
     errors: list[str] = []
+    client = ClaudeSDKClient(_options(talk, errors))
     try:
-        async with asyncio.timeout(FIRST_SIGN_S) as patience:
-            client = ClaudeSDKClient(_options(talk, errors, partial(patience.reschedule, None)))
-            async with _connected(client, talk.on_stop):
-                await on_process(_pid(talk.folder.pid_file))
-                if talk.prompt is not None:
-                    await client.query(talk.prompt)
-                return await _listen(client, errors, partial(patience.reschedule, None))
+        async with _connected(client, talk.on_stop):
+            await on_process(_pid(talk.folder.pid_file))
+            if talk.prompt is not None:
+                await client.query(talk.prompt)
+            return await _listen(client, errors, talk.alive)
     except (ClaudeSDKError, OSError, RuntimeError) as problem:
         said = errors[-1] if errors else str(problem)
         return Ending("died", problem=f"The agent's CLI process ended unexpectedly: {said.strip()[:300]}")
@@ -105,9 +100,9 @@ async def _connected(client: ClaudeSDKClient, on_stop: Callable[[], None]) -> As
         await asyncio.shield(client.disconnect())
 
 
-async def _listen(client: ClaudeSDKClient, errors: list[str], heard: Callable[[], None]) -> Ending:
+async def _listen(client: ClaudeSDKClient, errors: list[str], alive: Callable[[str], None]) -> Ending:
     async for message in client.receive_messages():
-        heard()
+        alive("thinking")
         if isinstance(message, MirrorErrorMessage):
             return Ending("mirror_error", problem="The transcript could not be stored; the run was stopped.")
         if isinstance(message, ResultMessage):
@@ -142,15 +137,8 @@ def _ending(result: ResultMessage) -> Ending:
     return Ending("answered", text=result.result, structured=result.structured_output)
 
 
-def _options(talk: Conversation, errors: list[str], heard: Callable[[], None]) -> ClaudeAgentOptions:
+def _options(talk: Conversation, errors: list[str]) -> ClaudeAgentOptions:
     schema = talk.output_schema
-
-    async def note(*_: object) -> HookJSONOutput:
-        # Resumed at a call, the CLI is silent until the tool has ended: the hook is its only sign of life.
-        heard()
-        return {}
-
-    before_tool = [HookMatcher(hooks=[note]), *talk.hooks.get("PreToolUse", ())]
     return ClaudeAgentOptions(
         session_id=None if talk.resume else talk.claude_session_id,
         resume=talk.claude_session_id if talk.resume else None,
@@ -168,7 +156,7 @@ def _options(talk: Conversation, errors: list[str], heard: Callable[[], None]) -
         output_format={"type": "json_schema", "schema": dict(schema)} if schema else None,
         session_store=talk.store,
         session_store_flush="eager",
-        hooks={**talk.hooks, "PreToolUse": before_tool},
+        hooks=talk.hooks,
         max_turns=talk.max_turns,
         max_budget_usd=talk.max_budget_usd,
         cli_path=talk.folder.launcher,

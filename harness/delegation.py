@@ -101,22 +101,21 @@ def unusable(value: Mapping[str, Any], run: Run) -> str | None:
             f"No task was started: a session may delegate {allowed} tasks in all, and {made} have been; "
             "go on with the results you have."
         )
-    problems = []
+    problems, members = [], run.members
     for number, task in enumerate(given):
-        problem = _task_problem(task, run)
+        problem = _task_problem(task, run, members)
         if problem is not None:
             problems.append(f"tasks[{number}]{problem}")
     return "No task was started. " + " ".join(problems) if problems else None
 
 
-def _task_problem(task: Any, run: Run) -> str | None:
+def _task_problem(task: Any, run: Run, members: Mapping[str, Taker]) -> str | None:
     if isinstance(task, dict) and set(task) == {"continue", "answer"}:
         helpless = [r.id for r in run.state.runs.values() if r.status == "needs_help"]
         known = task["continue"] in helpless and str(task["answer"]).strip()
         return None if known else ".continue: name a task that needs help as its result did, with an answer."
     if not isinstance(task, dict) or set(task) != {"to", "input"}:
         return ": give exactly 'to' and 'input', or 'continue' and 'answer'."
-    members = run.members
     if task["to"] not in list(members):
         return f".to: there is no subagent '{task['to']}' on offer; choose from {', '.join(members)}."
     _, problem = validate_input(members[task["to"]], task["input"])

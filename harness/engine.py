@@ -12,6 +12,7 @@ from typing import Any
 from harness import events as ev
 from harness.agent_run import AgentRun
 from harness.attempt import sweep_session
+from harness.bundles.bundle import limits_of
 from harness.citations import check
 from harness.context import MustSuspend, SessionContext
 from harness.corpus.corpus import Corpus
@@ -19,7 +20,7 @@ from harness.errors import HarnessError, LeaseLost
 from harness.limits import granted, more
 from harness.messages import Message
 from harness.plan import RunSpec, plan
-from harness.records import Limits, Outcome
+from harness.records import Outcome
 from harness.store.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -111,10 +112,9 @@ class Engine:
         """Give an agent run that asked for help as much again as it had, and an answer."""
         session = self._session
         run = session.state.runs[run_id]
-        own = session.bundles[run.agent].limits if run.agent in session.bundles else Limits()
         await session.journal.append(
             ev.AgentRunReopened(
-                limits=more(run, granted(own, session.settings)),
+                limits=more(run, granted(limits_of(run.agent, session.bundles), session.settings)),
                 answer=str(grant.payload["answer"]),
                 by=grant.id,
             ),
@@ -124,7 +124,7 @@ class Engine:
     async def _create(self, spec: RunSpec) -> None:
         session = self._session
         bundle = None if spec.role == "router" else session.bundles[spec.agent]
-        limits = granted(bundle.limits if bundle else Limits(), session.settings)
+        limits = granted(limits_of(spec.agent, session.bundles), session.settings)
         parent = ("agent_run", spec.parent_id) if spec.parent_id else ("session", "")
         await session.journal.append(
             ev.AgentRunCreated(

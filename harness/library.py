@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from harness import events as ev
-from harness.bundles.bundle import Bundle
+from harness.bundles.bundle import Bundle, limits_of
 from harness.bundles.load import load_bundles
 from harness.content import find_project
 from harness.corpus.corpus import Corpus
@@ -26,7 +26,6 @@ from harness.flow import bundles_of
 from harness.hook_chain import load_hooks
 from harness.limits import granted, more
 from harness.plan import plan
-from harness.records import Limits
 from harness.request import Options, Request, check, question_text
 from harness.session import Session, Tools
 from harness.settings import Settings, from_environment
@@ -259,8 +258,7 @@ class Harness:
         if question is not None:
             await journal.append(ev.SessionAsked(question=question))
         for run in stopped:
-            own = self.bundles[run.agent].limits if run.agent in self.bundles else Limits()
-            limits = more(run, granted(own, self.settings))
+            limits = more(run, granted(limits_of(run.agent, self.bundles), self.settings))
             told = answer or "Your limits have been raised."
             await journal.append(ev.AgentRunReopened(limits=limits, answer=told), run_id=run.id)
 

@@ -47,13 +47,17 @@ def standing(run: RunState) -> Standing:
 
 
 START_S = 60.0
-"""How long a process may take to its first sign of life, at least: machines are busy."""
+"""How long a process may take to its first sign of life; one that gives none has not started."""
 
 _STARTING = "starting"
 
 
 class Silent(Exception):
     """A process gave no sign of life for too long; the text says what it was doing."""
+
+    def __init__(self, problem: str, *, started: bool) -> None:
+        super().__init__(problem)
+        self.started = started
 
 
 class Pulse:
@@ -76,9 +80,9 @@ class Pulse:
         self._wind()
 
     def tool_began(self, tool_use_id: str, tool: str) -> None:
-        """Note that a tool runs."""
+        """Note that a tool runs. Resumed at a call, a CLI gives no other sign until the tool has ended."""
         self._tools[tool_use_id] = tool
-        self._wind()
+        self.beat("thinking")
 
     def tool_ended(self, tool_use_id: str) -> None:
         """Note that a tool has ended."""
@@ -92,22 +96,28 @@ class Pulse:
         Raises:
             Silent: it was ended.
         """
+        limit = self._limit = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(self._allowed_s) as self._limit:
+            async with limit:
+                self._wind()
                 yield
         except TimeoutError as problem:
-            if self._limit is None or not self._limit.expired():
+            if not limit.expired():
                 raise
             doing = f"running {', '.join(self._tools.values())}" if self._tools else self._doing
             raise Silent(
-                f"It gave no sign of life for {self._allowed_s:g} s ({doing}) and was ended."
+                f"It gave no sign of life for {self._allowed_s:g} s ({doing}) and was ended.",
+                started=self._doing != _STARTING,
             ) from problem
+        finally:
+            # An answer that is still being read for the ended process goes on to give signs.
+            self._limit = None
 
     @property
     def _allowed_s(self) -> float:
         if self._tools:
             return self._tool_s
-        return max(self._silent_s, START_S) if self._doing == _STARTING else self._silent_s
+        return START_S if self._doing == _STARTING else self._silent_s
 
     def _wind(self) -> None:
         if self._limit is not None and not self._limit.expired():

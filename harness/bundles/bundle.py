@@ -133,6 +133,11 @@ class Bundle:
         return f"{self.name}{role}: {self.description} Takes {shape(self.input)}. Gives {gives}."
 
 
+def limits_of(agent: str, bundles: Mapping[str, Bundle]) -> Limits:
+    """An agent's own limits; a router has no bundle, and none."""
+    return bundles[agent].limits if agent in bundles else Limits()
+
+
 def _problems(bundle: Bundle) -> Iterator[str]:
     """Say what is wrong with a definition, worst first."""
     if not NAME.fullmatch(bundle.name):

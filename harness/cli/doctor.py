@@ -17,9 +17,7 @@ from harness.cli.signals import run_whole
 from harness.errors import BadInput, HarnessError
 from harness.records import Record
 from harness.settings import Settings
-from harness.state import fold
 from harness.store.database import place
-from harness.store.journal import read_events
 from harness.store.migrate import check
 from harness.store.open import open_store
 from harness.store.sessions import Sessions, check_given
@@ -86,23 +84,21 @@ async def _checks(common: Common) -> AsyncIterator[Check]:
 
 async def _record(common: Common, session_id: str) -> AsyncIterator[Check]:
     """Hold a session's journal against its transcripts and name what is missing."""
-    from harness.audit import audit
-    from harness.store.transcripts import read_transcript
+    from harness.store.record import read_record
 
     async with common.harness() as harness:
         database = await harness.database()
         found = await Sessions(database, harness.settings.tenant).find(session_id)
-        journal = await read_events(database, found)
-        state = fold(found, journal)
-        ids = {run.claude_session_id for run in state.runs.values() if run.claude_session_id}
-        gaps = audit(journal, {each: await read_transcript(database, found, each) for each in ids})
-    for gap in gaps:
+        record = await read_record(database, found)
+    state = record.state
+    for gap in record.gaps:
         name = f"{state.runs[gap.agent_run_id].agent} {gap.agent_run_id[:8]}"
         yield Check(check="record", ok=False, detail=f"{name}: {gap.what}")
-    if not gaps:
+    if not record.gaps:
         usage = state.usage
+        events = words.number(len(record.journal), "event")
         detail = (
-            f"{words.number(len(journal), 'event')}, {words.number(usage.model_calls, 'model call')} and "
+            f"{events}, {words.number(usage.model_calls, 'model call')} and "
             f"their transcripts agree; {usage.unattributed_calls} unattributed"
         )
         yield Check(check="record", ok=True, detail=detail)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from harness.bundles.bundle import Bundle
+from harness.bundles.bundle import Bundle, limits_of
 from harness.cli import words
 from harness.flow import ROUTER, Agent, AnyNode, Blackboard, Lead, Supervisor, Team, children, label
 from harness.limits import granted
@@ -142,7 +142,7 @@ def _agent(
     given: Assumptions,
 ) -> AgentPlan:
     bundle = bundles.get(turn.who) if turn.part != "router" else None
-    own = bundle.limits if bundle else Limits()
+    own = limits_of(turn.who, bundles)
     limits = granted(turn.limits.over(own) if turn.limits else own, settings)
     steps = min(given.steps, max(1, limits.max_steps // 2)) if limits.max_steps else given.steps
     steps = turn.calls or steps

@@ -28,7 +28,7 @@ from harness.plan.board import blackboard
 from harness.plan.fan_out import fan_out
 from harness.plan.routing import supervised
 from harness.plan.sequence import handoff, pipeline
-from harness.plan.step import Place, Plan, RunSpec, together
+from harness.plan.step import Place, Plan, RunSpec, ended, together
 from harness.plan.task import task_for
 from harness.records import derived_id
 from harness.state import Delegation, RunState, SessionState
@@ -97,8 +97,7 @@ class Planner:
             )
             return Plan(create=(spec,))
         if run.final:
-            stuck = (run.id,) if run.status == "needs_help" else ()
-            return Plan(outcome=run.outcome, by=run.id, at=run.ended_seq, stuck=stuck)
+            return ended(run)
         if run.status == "checking" and node.gate is not None and not run.judged:
             return self._checked(node, place, run)
         delegation = run.waiting_on

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.flow import ROUTER, Supervisor, Team, children, label
 from harness.messages import Message
-from harness.plan.step import Place, Plan, Planning, RunSpec, result_of, together
+from harness.plan.step import Place, Plan, Planning, RunSpec, ended, result_of, together
 from harness.state import Decision, RunState
 
 
@@ -29,8 +29,7 @@ def supervised(planning: Planning, node: Supervisor | Team, place: Place, given:
         )
         return Plan(create=(spec,))
     if run.final:
-        stuck = (run.id,) if run.status == "needs_help" else ()
-        return Plan(outcome=run.outcome, by=run.id, at=run.ended_seq, stuck=stuck)
+        return ended(run)
     work = _worked_on(planning, node, place, run)
     if work and work[-1][1].outcome is None:
         return together([Plan(live=(run.id,)), work[-1][1]])

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from harness.flow import AnyNode, Gate
 from harness.messages import Message
 from harness.records import Limits, Outcome, derived_id
-from harness.state import SessionState
+from harness.state import RunState, SessionState
 
 Role = Literal["agent", "router", "verifier"]
 
@@ -111,6 +111,12 @@ class Planning(Protocol):
     def granted(self, grant: Message) -> Plan:
         """Decide about the agent run that a message lets go on, with more than it had."""
         ...
+
+
+def ended(run: RunState) -> Plan:
+    """The plan of a node whose agent run has ended for good."""
+    stuck = (run.id,) if run.status == "needs_help" else ()
+    return Plan(outcome=run.outcome, by=run.id, at=run.ended_seq, stuck=stuck)
 
 
 def payload_of(outcome: Outcome) -> Any:

@@ -17,10 +17,9 @@ _NUMBERS = re.compile(r"\d+")
 
 @dataclass(frozen=True)
 class Write:
-    """A value that an agent run wrote to a field: by which event, and where and when the run was created."""
+    """A value that an agent run wrote to a field: by which event, and where in the session."""
 
     seq: int
-    created_seq: int
     path: str
     field: str
     value: Any

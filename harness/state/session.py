@@ -49,14 +49,6 @@ class SessionState:
         """The agent runs started by this one, in order."""
         return [run for run in self.runs.values() if run.parent_id == run_id]
 
-    def begun(self, path: str) -> int | None:
-        """The number of the event that created the first agent run at this path or below it."""
-        below = f"{path}/"
-        return min(
-            (r.created_seq for r in self.runs.values() if r.path == path or r.path.startswith(below)),
-            default=None,
-        )
-
     def board(self, *, before: int | None = None) -> dict[str, Any]:
         """The shared state, or what it was before the event of this number."""
         known = [write for write in self.written if before is None or write.seq < before]
@@ -79,9 +71,7 @@ class SessionState:
             case ev.ToolFinished(sources=sources):
                 self.read.update(sources)
             case ev.AgentRunFinished(writes=writes):
-                self.written += [
-                    Write(event.seq, run.created_seq, run.path, *each) for each in writes.items()
-                ]
+                self.written += [Write(event.seq, run.path, *each) for each in writes.items()]
             case _:
                 pass
 

@@ -204,8 +204,8 @@ def test_writes_count_in_the_order_of_the_flow() -> None:
     paths = ["q0/1/1", "q0/1/2", "q0/2/1", "q0/2/10", "q0/merge", "q0", "q1/1"]
     state = {"log": StateField(kind="list", reducer="append"), "last": StateField(kind="text")}
     for order in permutations(paths):
-        written = [Write(n, n, path, "log", [path]) for n, path in enumerate(order)]
-        written += [Write(n, n, path, "last", path) for n, path in enumerate(order)]
+        written = [Write(n, path, "log", [path]) for n, path in enumerate(order)]
+        written += [Write(n, path, "last", path) for n, path in enumerate(order)]
         assert values(state, written) == {"log": paths, "last": "q1/1"}
 
 

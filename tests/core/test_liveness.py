@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from harness import events as ev
+from harness import liveness
 from harness.liveness import Pulse, Silent, standing
 from harness.records import Usage
 from tests.kit.hooked import at_work
@@ -68,6 +69,28 @@ async def test_a_tool_that_never_ends_is_named() -> None:
 
     with pytest.raises(Silent, match="running Bash"):
         await watched(pulse, work)
+
+
+async def test_a_process_that_never_starts_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a time of its own, and may be tried again; one that fell silent later may not."""
+    monkeypatch.setattr(liveness, "START_S", 0.05)
+
+    async def work() -> None:
+        await asyncio.sleep(5)
+
+    with pytest.raises(Silent, match=r"for 0\.05 s \(starting\)") as silent:
+        await watched(Pulse(silent_s=9, tool_s=9), work)
+    assert not silent.value.started
+
+
+async def test_signs_after_the_end_do_no_harm() -> None:
+    """An answer is read to its end for a process that has been ended, and goes on to give signs."""
+    pulse = Pulse(silent_s=0.05, tool_s=9)
+    async with pulse.watched():
+        pulse.beat("reading")
+    pulse.beat("reading")
+    pulse.tool_ended("1")
+    await asyncio.sleep(0.1)
 
 
 async def test_another_timeout_is_not_mistaken_for_silence() -> None:

@@ -7,18 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.audit import audit
 from harness.events import Event
-from harness.state import SessionState, fold
+from harness.state import SessionState
 from harness.store.database import Database
-from harness.store.journal import read_events
-from harness.store.transcripts import read_transcript
+from harness.store.record import SessionRecord, read_record
+from tests.e2e.counting import MOST_TOKENS
 from tests.e2e.running import Desk
 from tests.kit.script import Request
 from tests.kit.scripted_api import ScriptedProcess
-
-MOST_TOKENS = 80
-"""What a played call serves at most."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +50,16 @@ class Account:
 def account(desk: Desk, api: ScriptedProcess, session_id: str, stage_of: Callable[[Request], str]) -> Account:
     """Read it from the desk's database and the upstream's log."""
 
-    async def read() -> tuple[list[Event], list[str]]:
+    async def read() -> SessionRecord:
         async with await Database.open(desk.dsn or "") as database:
-            journal = await read_events(database, session_id)
-            state = fold(session_id, journal)
-            ids = {run.claude_session_id for run in state.runs.values() if run.claude_session_id}
-            transcripts = {each: await read_transcript(database, session_id, each) for each in ids}
-        return journal, [gap.what for gap in audit(journal, transcripts)]
+            return await read_record(database, session_id)
 
-    journal, gaps = asyncio.run(read())
+    record = asyncio.run(read())
     calls = api.calls()
     return Account(
-        journal=journal,
-        state=fold(session_id, journal),
-        gaps=gaps,
+        journal=record.journal,
+        state=record.state,
+        gaps=[gap.what for gap in record.gaps],
         asked=Counter(stage_of(call.request) for call in calls.messages()),
         answered=Counter(stage_of(call.request) for call in calls.completed()),
         served=calls.served().output_tokens,

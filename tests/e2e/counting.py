@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 import psutil
 
 from harness import events as ev
-from harness.audit import audit
 from harness.state import SessionState, fold
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer, status
 from harness.store.journal import read_events
-from harness.store.transcripts import read_transcript
+from harness.store.record import read_record
 from tests.e2e.plays import LEAD, Play
 from tests.e2e.running import Command, Desk
 from tests.e2e.scripts import OFF_SCRIPT
@@ -157,15 +156,8 @@ def _row(
 ) -> Row:
     session_id = str(finished["session_id"])
 
-    async def record(database: Database) -> tuple[SessionState, list[int], tuple[str, ...]]:
-        journal = await read_events(database, session_id)
-        state = fold(session_id, journal)
-        ids = {run.claude_session_id for run in state.runs.values() if run.claude_session_id}
-        transcripts = {each: await read_transcript(database, session_id, each) for each in ids}
-        gaps = tuple(gap.what for gap in audit(journal, transcripts))
-        return state, [event.seq for event in journal], gaps
-
-    after, numbers, gaps = _read(desk, record)
+    record = _read(desk, lambda database: read_record(database, session_id))
+    after, numbers = record.state, [event.seq for event in record.journal]
     report = play.reports[len(after.questions) - 1]
     assert (code, finished["report"]) == (0, report), finished
     known = before.state.runs.values() if before else ()
@@ -186,7 +178,7 @@ def _row(
         orphan_calls=orphans,
         events_lost=max(0, lost) + sum(seq != n for n, seq in enumerate(numbers, start=1)),
         unsettled_tokens=_unsettled(api, after),
-        gaps=gaps,
+        gaps=tuple(gap.what for gap in record.gaps),
     )
 
 
