@@ -11,14 +11,25 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import platformdirs
-from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from harness.content import SETTINGS_FILE
 from harness.errors import BadSettings
 from harness.records import Record
+from harness.sections import (
+    Folder,
+    Hooks,
+    Langfuse,
+    McpServer,
+    Models,
+    SessionLimits,
+    Tracing,
+    Upstream,
+    Web,
+)
 from harness.wording import problems, sentence
 
 ENVIRONMENT: Mapping[str, str] = {
@@ -29,11 +40,13 @@ ENVIRONMENT: Mapping[str, str] = {
     "ANTHROPIC_API_KEY": "upstream.api_key",
     "LANGFUSE_PUBLIC_KEY": "langfuse.public_key",
     "LANGFUSE_SECRET_KEY": "langfuse.secret_key",
+    "LANGFUSE_HOST": "langfuse.base_url",
     "LANGFUSE_BASE_URL": "langfuse.base_url",
+    "OTEL_EXPORTER_OTLP_HEADERS": "tracing.otlp_headers",
 }
 """The variables that are read, and the setting each one gives. An empty variable counts as absent."""
 
-SECRETS = ("upstream.api_key", "langfuse.secret_key")
+SECRETS = ("upstream.api_key", "langfuse.secret_key", "tracing.otlp_headers")
 """Settings that come from the environment or from the caller, never from a file that may be committed."""
 
 RESERVED_SERVERS = ("harness", "corpus", "web", "files", "board")
@@ -46,7 +59,7 @@ CHILD_ENVIRONMENT = frozenset(
 """What an agent's CLI may inherit, beside every LC_*. No proxies: the CLI talks to the gateway on loopback
 only, a proxy would take that traffic away, and its URL may hold a password."""
 
-OWN_PREFIXES = ("HARNESS_", "LANGFUSE_", "PG")
+OWN_PREFIXES = ("HARNESS_", "LANGFUSE_", "OTEL_", "PG")
 """How the variables begin that concern the harness and its store alone."""
 
 _SERVER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -63,152 +76,6 @@ def default_home() -> Path:
     )
 
 
-def _http_url(value: str) -> str:
-    if not re.match(r"https?://[^/\s]+", value):
-        raise ValueError("should be a URL that begins with http:// or https://")
-    return value.rstrip("/")
-
-
-def _folder(value: Path) -> Path:
-    return value.expanduser().absolute()
-
-
-Url = Annotated[str, AfterValidator(_http_url)]
-Folder = Annotated[Path, AfterValidator(_folder)]
-
-
-class Upstream(Record):
-    """Where the gateway sends model calls."""
-
-    base_url: Url = Field(
-        default="https://api.anthropic.com", description="The Messages API, or a compatible endpoint."
-    )
-    api_key: SecretStr | None = Field(
-        default=None, description="The key, from the environment only. Agents' processes never see it."
-    )
-
-
-class Models(Record):
-    """Which model plays which part. A bundle names a part, or a model outright."""
-
-    lead: str = Field(
-        default="claude-opus-5-5", description="Plans, delegates, weighs the results and writes the report."
-    )
-    research: str = Field(default="claude-sonnet-5-5", description="Searches and reads.")
-    checking: str = Field(default="claude-sonnet-5-5", description="Checks claims and citations.")
-    writing: str = Field(default="claude-sonnet-5-5", description="Edits and merges texts.")
-    routing: str = Field(
-        default="claude-haiku-5-5", description="Makes small typed decisions about where work goes."
-    )
-
-    def named(self, role_or_id: str) -> str:
-        """Give the model of a part; anything that is no part is taken for a model's id."""
-        return str(getattr(self, role_or_id)) if role_or_id in MODEL_ROLES else role_or_id
-
-
-MODEL_ROLES = tuple(Models.model_fields)
-"""The parts a model can play."""
-
-
-class SessionLimits(Record):
-    """Where work stops. Steps and time are for each agent run whose bundle sets no such limit of its own."""
-
-    max_cost_usd: float | None = Field(
-        default=10.0, gt=0, description="US dollars a session may cost at list prices."
-    )
-    max_steps: int | None = Field(
-        default=30, ge=1, description="Steps of an agent run: model calls that offer its tools."
-    )
-    agent_timeout_s: float | None = Field(
-        default=1800.0,
-        gt=0,
-        description="Seconds of an agent run's own work; waiting for subagents is left out.",
-    )
-    max_concurrent: int = Field(
-        default=4, ge=1, description="Agent runs of a session that may work at the same time."
-    )
-    silent_s: float = Field(
-        default=900.0, gt=0, description="Seconds without a sign of life after which an agent run is ended."
-    )
-    tool_silent_s: float = Field(
-        default=7200.0, gt=0, description="The same while a tool runs; tools have timeouts of their own."
-    )
-    max_fixes: int = Field(
-        default=2, ge=0, description="How often an answer that fails its schema or checks is sent back."
-    )
-    max_delegations: int = Field(
-        default=20, ge=1, description="Tasks that may be delegated in a session, all rounds together."
-    )
-
-
-class StdioServer(Record):
-    """An MCP server that is started as a process."""
-
-    type: Literal["stdio"] = Field(default="stdio", description="How the server is reached.")
-    command: str = Field(min_length=1, description="The program to start.")
-    args: tuple[str, ...] = Field(default=(), description="Its arguments.")
-    env: dict[str, SecretStr] = Field(
-        default_factory=dict, description="Its environment; `${NAME}` is filled in from yours."
-    )
-
-
-class HttpServer(Record):
-    """An MCP server that is reached by URL."""
-
-    type: Literal["http", "sse"] = Field(default="http", description="How the server is reached.")
-    url: Url = Field(description="Its address.")
-    headers: dict[str, SecretStr] = Field(
-        default_factory=dict, description="Headers to send; `${NAME}` is filled in from your environment."
-    )
-
-
-def _transport(value: Any) -> str:
-    given = value if isinstance(value, Mapping) else {"url": getattr(value, "url", None)}
-    return "http" if given.get("url") or given.get("type") in ("http", "sse") else "stdio"
-
-
-McpServer = Annotated[
-    Annotated[StdioServer, Tag("stdio")] | Annotated[HttpServer, Tag("http")], Discriminator(_transport)
-]
-
-
-class Hooks(Record):
-    """Which hook plugins run, in which order, with which options."""
-
-    disabled: tuple[str, ...] = Field(default=(), description="Hooks that do not run.")
-    order: tuple[str, ...] = Field(
-        default=(), description="Hooks that run first, in this order; the others follow by name."
-    )
-    options: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="Options for each hook, by its name."
-    )
-    deadline_s: float = Field(
-        default=60.0,
-        gt=0,
-        description="Seconds a hook may take. A guarding hook that takes longer stops the tool.",
-    )
-
-
-class Web(Record):
-    """How the toolset `web` fetches pages."""
-
-    allow_private: bool = Field(
-        default=False, description="Whether addresses of this machine and of private networks may be fetched."
-    )
-    timeout_s: float = Field(default=30.0, gt=0, description="Seconds a page may take, redirects included.")
-    max_bytes: int = Field(default=10_000_000, ge=1000, description="Bytes of the largest page that is read.")
-
-
-class Langfuse(Record):
-    """Where ended spans are exported to. Without both keys nothing is exported."""
-
-    base_url: Url = Field(default="https://cloud.langfuse.com", description="The Langfuse server.")
-    public_key: str | None = Field(default=None, description="The project's public key.")
-    secret_key: SecretStr | None = Field(
-        default=None, description="The project's secret key, from the environment only."
-    )
-
-
 class Settings(Record):
     """Everything that can be set."""
 
@@ -220,10 +87,6 @@ class Settings(Record):
         default=None, description="A Postgres of your own instead of the embedded one."
     )
     tenant: str = Field(default="default", min_length=1, description="Whose sessions these are.")
-    capture: Literal["full", "metadata", "none"] = Field(
-        default="full",
-        description="What spans keep of content: all but secrets, sizes and hashes only, or nothing.",
-    )
     result_limit: int = Field(
         default=20_000,
         ge=1000,
@@ -241,6 +104,7 @@ class Settings(Record):
     limits: SessionLimits = Field(default_factory=SessionLimits)
     hooks: Hooks = Field(default_factory=Hooks)
     web: Web = Field(default_factory=Web)
+    tracing: Tracing = Field(default_factory=Tracing)
     langfuse: Langfuse = Field(default_factory=Langfuse)
     mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
 

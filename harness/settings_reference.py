@@ -17,15 +17,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from harness.content import SETTINGS_FILE
-from harness.settings import (
-    CHILD_ENVIRONMENT,
-    ENVIRONMENT,
-    OWN_PREFIXES,
-    SECRETS,
-    HttpServer,
-    Settings,
-    StdioServer,
-)
+from harness.sections import HttpServer, StdioServer
+from harness.settings import CHILD_ENVIRONMENT, ENVIRONMENT, OWN_PREFIXES, SECRETS, Settings
 
 _INTRO = f"""\
 # Settings

@@ -17,7 +17,7 @@ from harness.errors import AgentError
 from harness.help import NEED_HELP
 from harness.prompts import render
 from harness.records import Replay
-from harness.settings import HttpServer, StdioServer
+from harness.sections import HttpServer, StdioServer
 from harness.tools import ToolContext, ToolProblem, Toolset
 from harness.toolserver import READ_RESULT, sdk_tool, server
 from harness.toolsets.board import BOARD

@@ -6,7 +6,7 @@ import pytest
 
 from harness.pricing import PRICES, cost_usd
 from harness.records import Usage
-from harness.settings import Models
+from harness.sections import Models
 
 MILLION = 1_000_000
 

@@ -8,15 +8,8 @@ import platformdirs
 import pytest
 
 from harness.errors import BadSettings
-from harness.settings import (
-    CHILD_ENVIRONMENT,
-    HttpServer,
-    Settings,
-    StdioServer,
-    default_home,
-    dropped_from_child,
-    from_environment,
-)
+from harness.sections import HttpServer, StdioServer
+from harness.settings import CHILD_ENVIRONMENT, Settings, default_home, dropped_from_child, from_environment
 from harness.settings_reference import page
 
 KEY = "sk-ant-not-a-real-key"
@@ -165,7 +158,7 @@ def test_the_home_is_the_users_data_folder_but_not_for_root(monkeypatch: pytest.
         ("[limits]\nmax_cost_usd = 'much'", "limits.max_cost_usd: should be a valid number"),
         ("limits = 3", "limits: should be an object of keys and values (got 3)."),
         ("upstream = 3", "upstream: should be an object"),
-        ("capture = 'all'", "capture: should be 'full', 'metadata' or 'none' (got 'all')."),
+        ("tracing.capture = 'all'", "tracing.capture: should be 'full', 'metadata' or 'none' (got 'all')."),
         ("result_limit = 3", "result_limit: should be greater than or equal to 1000"),
         ("[upstream]\nbase_url = 'localhost:80'", "upstream.base_url: should be a URL that begins with http"),
         (

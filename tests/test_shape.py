@@ -19,7 +19,16 @@ LONGEST = 360
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "words": ("errors", "messages", "quotes", "records", "strict_yaml", "wire", "wording"),
-    "content": ("citations", "content", "flow", "pricing", "prompts", "settings", "settings_reference"),
+    "content": (
+        "citations",
+        "content",
+        "flow",
+        "pricing",
+        "prompts",
+        "sections",
+        "settings",
+        "settings_reference",
+    ),
     "journal": (
         "audit",
         "events",
@@ -30,6 +39,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "progress",
         "resume",
         "state",
+        "tracing",
         "transcript",
     ),
     "store": ("crashpoints", "store"),

@@ -18,7 +18,7 @@ from pydantic.errors import PydanticUserError
 from harness.bundles.describe import shape
 from harness.errors import BadBundle
 from harness.records import Limits, Record, Replay
-from harness.settings import MODEL_ROLES
+from harness.sections import MODEL_ROLES
 from harness.tools import Toolset
 from harness.wording import nearest
 

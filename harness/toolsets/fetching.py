@@ -18,7 +18,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 import aiohttp
 import truststore
 
-from harness.settings import Web
+from harness.sections import Web
 from harness.tools import InvalidInput, ToolProblem, TooSlow, Unavailable
 
 REDIRECTS = 5

@@ -26,7 +26,8 @@ from harness.flow import FLOWS, Lead
 from harness.offers import offers
 from harness.plan import plan, task_run_id
 from harness.records import Limits, NeedsHelp, Outcome
-from harness.settings import SessionLimits, Settings
+from harness.sections import SessionLimits
+from harness.settings import Settings
 from tests.kit.hooked import BUNDLES, FakeRun, at_work, before, bundle
 from tests.kit.journals import RESEARCH, requested, run_created
 

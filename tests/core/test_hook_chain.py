@@ -13,7 +13,8 @@ from harness.delegation import DELEGATE
 from harness.errors import BadSettings, StoreUnavailable
 from harness.hook_chain import HookChain, load_hooks
 from harness.hooks import AfterTool, Allow, BeforeTool, Decision, Defer, Deny, Hook, Run
-from harness.settings import Hooks, Settings
+from harness.sections import Hooks
+from harness.settings import Settings
 from tests.kit.hooked import FakeRun, at_work, decision, fire, reason
 
 Before = Callable[[BeforeTool, Run], Awaitable[Decision | None]]

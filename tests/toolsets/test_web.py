@@ -10,7 +10,8 @@ import pytest
 
 from harness import toolserver
 from harness.corpus.corpus import Corpus
-from harness.settings import Settings, Web
+from harness.sections import Web
+from harness.settings import Settings
 from harness.tools import InvalidInput, ToolContext, ToolProblem, TooSlow, Unavailable
 from harness.toolsets.fetching import public
 from harness.toolsets.web import WEB, FetchInput

@@ -1,0 +1,186 @@
+"""The sections of the settings: every field says what it means, for docs/settings.md is made from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag
+
+from harness.records import Record
+
+
+def _http_url(value: str) -> str:
+    if not re.match(r"https?://[^/\s]+", value):
+        raise ValueError("should be a URL that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+def _folder(value: Path) -> Path:
+    return value.expanduser().absolute()
+
+
+Url = Annotated[str, AfterValidator(_http_url)]
+Folder = Annotated[Path, AfterValidator(_folder)]
+
+
+class Upstream(Record):
+    """Where the gateway sends model calls."""
+
+    base_url: Url = Field(
+        default="https://api.anthropic.com", description="The Messages API, or a compatible endpoint."
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="The key, from the environment only. Agents' processes never see it."
+    )
+
+
+class Models(Record):
+    """Which model plays which part. A bundle names a part, or a model outright."""
+
+    lead: str = Field(
+        default="claude-opus-5-5", description="Plans, delegates, weighs the results and writes the report."
+    )
+    research: str = Field(default="claude-sonnet-5-5", description="Searches and reads.")
+    checking: str = Field(default="claude-sonnet-5-5", description="Checks claims and citations.")
+    writing: str = Field(default="claude-sonnet-5-5", description="Edits and merges texts.")
+    routing: str = Field(
+        default="claude-haiku-5-5", description="Makes small typed decisions about where work goes."
+    )
+
+    def named(self, role_or_id: str) -> str:
+        """Give the model of a part; anything that is no part is taken for a model's id."""
+        return str(getattr(self, role_or_id)) if role_or_id in MODEL_ROLES else role_or_id
+
+
+MODEL_ROLES = tuple(Models.model_fields)
+"""The parts a model can play."""
+
+
+class SessionLimits(Record):
+    """Where work stops. Steps and time are for each agent run whose bundle sets no such limit of its own."""
+
+    max_cost_usd: float | None = Field(
+        default=10.0, gt=0, description="US dollars a session may cost at list prices."
+    )
+    max_steps: int | None = Field(
+        default=30, ge=1, description="Steps of an agent run: model calls that offer its tools."
+    )
+    agent_timeout_s: float | None = Field(
+        default=1800.0,
+        gt=0,
+        description="Seconds of an agent run's own work; waiting for subagents is left out.",
+    )
+    max_concurrent: int = Field(
+        default=4, ge=1, description="Agent runs of a session that may work at the same time."
+    )
+    silent_s: float = Field(
+        default=900.0, gt=0, description="Seconds without a sign of life after which an agent run is ended."
+    )
+    tool_silent_s: float = Field(
+        default=7200.0, gt=0, description="The same while a tool runs; tools have timeouts of their own."
+    )
+    max_fixes: int = Field(
+        default=2, ge=0, description="How often an answer that fails its schema or checks is sent back."
+    )
+    max_delegations: int = Field(
+        default=20, ge=1, description="Tasks that may be delegated in a session, all rounds together."
+    )
+
+
+class StdioServer(Record):
+    """An MCP server that is started as a process."""
+
+    type: Literal["stdio"] = Field(default="stdio", description="How the server is reached.")
+    command: str = Field(min_length=1, description="The program to start.")
+    args: tuple[str, ...] = Field(default=(), description="Its arguments.")
+    env: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Its environment; `${NAME}` is filled in from yours."
+    )
+
+
+class HttpServer(Record):
+    """An MCP server that is reached by URL."""
+
+    type: Literal["http", "sse"] = Field(default="http", description="How the server is reached.")
+    url: Url = Field(description="Its address.")
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Headers to send; `${NAME}` is filled in from your environment."
+    )
+
+
+def _transport(value: Any) -> str:
+    given = value if isinstance(value, Mapping) else {"url": getattr(value, "url", None)}
+    return "http" if given.get("url") or given.get("type") in ("http", "sse") else "stdio"
+
+
+McpServer = Annotated[
+    Annotated[StdioServer, Tag("stdio")] | Annotated[HttpServer, Tag("http")], Discriminator(_transport)
+]
+
+
+class Hooks(Record):
+    """Which hook plugins run, in which order, with which options."""
+
+    disabled: tuple[str, ...] = Field(default=(), description="Hooks that do not run.")
+    order: tuple[str, ...] = Field(
+        default=(), description="Hooks that run first, in this order; the others follow by name."
+    )
+    options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Options for each hook, by its name."
+    )
+    deadline_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds a hook may take. A guarding hook that takes longer stops the tool.",
+    )
+
+
+class Web(Record):
+    """How the toolset `web` fetches pages."""
+
+    allow_private: bool = Field(
+        default=False, description="Whether addresses of this machine and of private networks may be fetched."
+    )
+    timeout_s: float = Field(default=30.0, gt=0, description="Seconds a page may take, redirects included.")
+    max_bytes: int = Field(default=10_000_000, ge=1000, description="Bytes of the largest page that is read.")
+
+
+class Tracing(Record):
+    """What is kept of each step, and which other receiver than Langfuse gets it."""
+
+    enabled: bool = Field(default=True, description="Whether steps are kept as spans.")
+    capture: Literal["full", "metadata", "none"] = Field(
+        default="full",
+        description="What spans keep of content: all but secrets, sizes and hashes only, or nothing.",
+    )
+    max_chars: int = Field(
+        default=32_000, ge=100, description="Characters a span keeps of an input or output; the rest is cut."
+    )
+    export: bool = Field(
+        default=True,
+        description="Whether ended spans are sent while a session is at work; else by `harness trace flush`.",
+    )
+    environment: str = Field(
+        default="default",
+        pattern=r"^[a-z0-9_-]{1,40}$",
+        description="The environment that traces are filed under, for instance `production`.",
+    )
+    otlp_url: Url | None = Field(
+        default=None, description="An OpenTelemetry receiver (OTLP over HTTP) to send to instead of Langfuse."
+    )
+    otlp_headers: SecretStr | None = Field(
+        default=None, description="Headers for it, as `name=value,name=value`, from the environment only."
+    )
+
+
+class Langfuse(Record):
+    """Where ended spans are exported to. Without both keys nothing is exported."""
+
+    base_url: Url = Field(default="https://cloud.langfuse.com", description="The Langfuse server.")
+    public_key: str | None = Field(default=None, description="The project's public key.")
+    secret_key: SecretStr | None = Field(
+        default=None, description="The project's secret key, from the environment only."
+    )

@@ -1,0 +1,91 @@
+"""The spans of sessions: read to be shown, and taken from the outbox to be exported once each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from harness.store.database import Database
+from harness.store.queries import queries
+from harness.tracing.span import Span
+
+_SQL = queries("spans")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many spans are where. `sent_again` may have reached the receiver twice; `oldest` waits longest."""
+
+    open: int
+    waiting: int
+    sent: int
+    refused: int
+    sent_again: int
+    oldest: datetime | None
+
+
+async def read_spans(database: Database, session_id: str) -> list[Span]:
+    """Read a session's spans, the open ones too, in the order of their starts."""
+    return [_span(row) for row in await database.all(_SQL["spans"], {"session_id": session_id})]
+
+
+async def standing(database: Database, tenant: str, session_id: str | None = None) -> Standing:
+    """Count a tenant's spans, or those of one session."""
+    row = await database.one(_SQL["standing"], {"tenant": tenant, "session_id": session_id})
+    assert row is not None, "a count is a row"
+    return Standing(**row)
+
+
+class Outbox:
+    """Spans that have ended and wait to be exported; `session_id` narrows it to those of one session.
+
+    Taken spans are out of others' sight for `hold` seconds: an exporter that dies gives them back by that.
+    """
+
+    def __init__(self, database: Database, session_id: str | None = None, *, hold_s: float = 120.0) -> None:
+        self._database = database
+        self._session_id = session_id
+        self._hold_s = hold_s
+
+    async def take(self, limit: int) -> list[Span]:
+        """Take spans that are due, the longest waiting first."""
+        given = {"session_id": self._session_id, "limit": limit, "hold": self._hold_s}
+        return [_span(row) for row in await self._database.all(_SQL["take_spans"], given)]
+
+    async def sent(self, spans: Sequence[Span]) -> None:
+        """Note that the receiver has these."""
+        await self._database.run(_SQL["spans_sent"], _ids(spans))
+
+    async def later(self, spans: Sequence[Span], pause_s: float) -> None:
+        """Give spans back, to be taken again after a pause."""
+        await self._database.run(_SQL["spans_later"], _ids(spans) | {"pause": pause_s})
+
+    async def refuse(self, span: Span, problem: str) -> None:
+        """Note that the receiver will never take a span, and why."""
+        given = {"session_id": span.session_id, "span_id": span.span_id, "problem": problem}
+        await self._database.run(_SQL["span_refused"], given)
+
+
+def _ids(spans: Sequence[Span]) -> dict[str, Any]:
+    return {
+        "session_ids": sorted({span.session_id for span in spans}),
+        "span_ids": [span.span_id for span in spans],
+    }
+
+
+def _span(row: dict[str, Any]) -> Span:
+    return Span(
+        session_id=str(row["session_id"]),
+        span_id=row["span_id"],
+        parent_span_id=row["parent_span_id"],
+        agent_run_id=str(row["agent_run_id"]) if row["agent_run_id"] else None,
+        kind=row["kind"],
+        name=row["name"],
+        seq=row["seq"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        status=row["status"],
+        attributes={**row["opened"], **(row["closed"] or {})},
+    )

@@ -1,0 +1,85 @@
+-- name: spans
+select session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, started_at, ended_at, status,
+       opened, closed, tries, sent_at, refused
+  from span
+ where session_id = %(session_id)s
+ order by started_at, seq;
+
+-- name: take_spans
+-- Spans that have ended and are due. Whoever takes them has `hold` seconds before they are due again.
+update span
+   set tries = tries + 1, next_try = clock_timestamp() + make_interval(secs => %(hold)s)
+ where (session_id, span_id) in (
+        select session_id, span_id
+          from span
+         where ended_at is not null and sent_at is null and refused is null
+           and next_try <= clock_timestamp()
+           and (%(session_id)s::uuid is null or session_id = %(session_id)s)
+         order by next_try, ended_at
+         limit %(limit)s
+           for update skip locked)
+returning session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, started_at, ended_at, status,
+          opened, closed, tries, sent_at, refused;
+
+-- name: spans_sent
+update span
+   set sent_at = clock_timestamp()
+ where session_id = any(%(session_ids)s::uuid[]) and span_id = any(%(span_ids)s::text[]) and sent_at is null;
+
+-- name: spans_later
+update span
+   set next_try = clock_timestamp() + make_interval(secs => %(pause)s)
+ where session_id = any(%(session_ids)s::uuid[]) and span_id = any(%(span_ids)s::text[]) and sent_at is null;
+
+-- name: span_refused
+update span set refused = %(problem)s where session_id = %(session_id)s and span_id = %(span_id)s;
+
+-- name: standing
+select count(*) filter (where ended_at is null) as open,
+       count(*) filter (where ended_at is not null and sent_at is null and refused is null) as waiting,
+       count(*) filter (where sent_at is not null) as sent,
+       count(*) filter (where refused is not null) as refused,
+       count(*) filter (where sent_at is not null and tries > 1) as sent_again,
+       min(ended_at) filter (where ended_at is not null and sent_at is null and refused is null) as oldest
+  from span join session on session.id = span.session_id
+ where session.tenant = %(tenant)s
+   and (%(session_id)s::uuid is null or span.session_id = %(session_id)s);
+
+-- name: forget_sent
+delete from span
+ where sent_at < clock_timestamp() - make_interval(days => %(days)s);
+
+-- name: add_score
+insert into score (id, session_id, span_id, name, value, comment)
+values (%(id)s, %(session_id)s, %(span_id)s, %(name)s, %(value)s, %(comment)s)
+on conflict (id) do update
+   set value = excluded.value, comment = excluded.comment, given_at = clock_timestamp(),
+       sent_at = null, refused = null, tries = 0, next_try = '-infinity';
+
+-- name: scores
+select id, session_id, span_id, name, value, comment, given_at, sent_at, refused
+  from score where session_id = %(session_id)s order by given_at;
+
+-- name: take_scores
+update score
+   set tries = tries + 1, next_try = clock_timestamp() + make_interval(secs => %(hold)s)
+ where id in (
+        select id
+          from score
+         where sent_at is null and refused is null and next_try <= clock_timestamp()
+           and (%(session_id)s::uuid is null or session_id = %(session_id)s)
+         order by next_try, given_at
+         limit %(limit)s
+           for update skip locked)
+returning id, session_id, span_id, name, value, comment, given_at, sent_at, refused;
+
+-- name: scores_sent
+update score set sent_at = clock_timestamp() where id = any(%(ids)s::uuid[]);
+
+-- name: scores_later
+update score
+   set next_try = clock_timestamp() + make_interval(secs => %(pause)s)
+ where id = any(%(ids)s::uuid[]) and sent_at is null;
+
+-- name: score_refused
+update score set refused = %(problem)s where id = %(id)s;
