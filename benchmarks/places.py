@@ -67,7 +67,7 @@ async def session(home: Path, runs: int) -> AsyncIterator[tuple[Journal, list[st
         lease = Lease(database, session_id, 1, 30)
         lease.start()
         try:
-            journal = Journal(database, lease, SessionState(session_id, ev.trace_id(session_id)))
+            journal = Journal(database, lease, SessionState(session_id))
             await journal.append(
                 ev.SessionCreated(
                     tenant="default",

@@ -11,7 +11,6 @@ import psutil
 
 from harness import answering
 from harness import events as ev
-from harness.answering import span
 from harness.attempt import AttemptFolder, environment, make, sweep, write_launcher
 from harness.briefing import first_words, system_prompt
 from harness.bundles.validate import validate_input
@@ -109,9 +108,7 @@ class AgentRun:
                 await answering.asked_for_help(self._view, tool_use_id, 0)
                 return None
             case Sleep(tool_use_id=tool_use_id):
-                await self._view.record(
-                    ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=0), span=span(self._view)
-                )
+                await self._view.record(ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=0))
                 return None
             case _:
                 return await self._process(point, transcript)
@@ -133,8 +130,7 @@ class AgentRun:
                 folder=str(folder.root),
                 transcript_from=await self._already_there(point),
                 tool_use_id=point.tool_use_id if isinstance(point, Refire) else None,
-            ),
-            span=span(self._view),
+            )
         )
         store = TranscriptStore(
             self._session.database,
@@ -263,10 +259,7 @@ class AgentRun:
                 if tool_use_id in self._view.run.help_asked:
                     await answering.asked_for_help(self._view, tool_use_id, self._worked())
                     return
-                await self._view.record(
-                    ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=self._worked()),
-                    span=span(self._view),
-                )
+                await self._view.record(ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=self._worked()))
                 return
             await asyncio.sleep(0.05)
         await self._interrupted("the deferred call did not reach the transcript")
@@ -284,9 +277,7 @@ class AgentRun:
         await answering.finish(self._view, outcome, self._worked())
 
     async def _interrupted(self, reason: str) -> None:
-        await self._view.record(
-            ev.AgentRunInterrupted(reason=reason, work_s=self._worked()), span=span(self._view)
-        )
+        await self._view.record(ev.AgentRunInterrupted(reason=reason, work_s=self._worked()))
 
     def _worked(self) -> float:
         worked = time.monotonic() - self._began if self._began else 0.0

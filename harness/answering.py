@@ -30,19 +30,6 @@ Verdict = Literal["pass", "fix", "abstain", "error"]
 _VERDICTS: frozenset[str] = frozenset({"pass", "fix", "abstain"})
 
 
-def span(view: RunView, *, ended: bool = False) -> ev.Span:
-    """The agent run's place in the trace."""
-    state, run = view.state, view.run
-    parent = ("agent_run", run.parent_id) if run.parent_id else ("session", "")
-    return ev.Span(
-        trace_id=state.trace_id,
-        span_id=ev.span_id(state.id, "agent_run", run.id),
-        parent_span_id=ev.span_id(state.id, *parent),
-        started_at=run.created_at,
-        ended_at=ev.now() if ended else None,
-    )
-
-
 async def answered(view: RunView, text: Any, structured: Any, work_s: float) -> None:
     """Put what the agent answered through its gates, and commit what follows from it."""
     bundle, run = view.bundle, view.run
@@ -61,12 +48,12 @@ async def answered(view: RunView, text: Any, structured: Any, work_s: float) -> 
         (said,) = await asyncio.gather(asyncio.to_thread(check, value), return_exceptions=True)
         name = getattr(check, "__name__", "check")
         if isinstance(said, BaseException):
-            await view.record(ev.GateDecided(by=name, verdict="error", problem=repr(said)), span=span(view))
+            await view.record(ev.GateDecided(by=name, verdict="error", problem=repr(said)))
         elif said:
             await _send_back(view, name, str(said), output, work_s)
             return
     if run.gate is not None:
-        await view.record(ev.AgentRunAnswered(output=output, work_s=work_s), span=span(view))
+        await view.record(ev.AgentRunAnswered(output=output, work_s=work_s))
         return
     await finish(view, Outcome(status="done", output=output), work_s)
 
@@ -81,9 +68,7 @@ async def judge(view: RunView) -> None:
         if verdict == "fix":
             await _send_back(view, run.gate.verifier, problem or "It gave no reason.", run.proposal, 0)
             return
-        await view.record(
-            ev.GateDecided(by=run.gate.verifier, verdict=verdict, problem=problem), span=span(view)
-        )
+        await view.record(ev.GateDecided(by=run.gate.verifier, verdict=verdict, problem=problem))
     await finish(view, Outcome(status="done", output=run.proposal), 0)
 
 
@@ -102,7 +87,7 @@ async def _send_back(view: RunView, by: str, problem: str, output: Any, work_s: 
     most = run.gate.fixes if run.gate else view.settings.limits.max_fixes
     if run.fixes < most and spent(view.state, run) is None:
         decided = ev.GateDecided(by=by, verdict="fix", problem=problem, work_s=work_s)
-        await view.record(decided, span=span(view))
+        await view.record(decided)
         return
     if by == "schema" and most == 0:
         await finish(view, Outcome(status="failed", problem=problem), work_s)
@@ -148,8 +133,7 @@ async def finish(view: RunView, outcome: Outcome, work_s: float) -> None:
     if problem is not None:
         outcome = Outcome(status="failed", output=outcome.output, problem=problem)
     await view.record(
-        ev.AgentRunFinished(outcome=outcome, work_s=work_s, result=_result(view, outcome), writes=writes),
-        span=span(view, ended=True),
+        ev.AgentRunFinished(outcome=outcome, work_s=work_s, result=_result(view, outcome), writes=writes)
     )
     log.debug("agent run %s of session %s: %s", run.id, session, outcome.status)
     with suppress(StoreUnavailable):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.bundles.bundle import Bundle
 from harness.errors import HarnessError
-from harness.events import AnyPayload, Event, Span
+from harness.events import AnyPayload, Event
 from harness.flow import AnyNode, label, node_at
 from harness.gateway.app import Gateway
 from harness.hook_chain import off_the_clock
@@ -18,9 +18,10 @@ from harness.offers import Offer, offers
 from harness.settings import Settings
 from harness.state import RunState, SessionState
 from harness.store.database import Database
-from harness.store.journal import Journal
+from harness.store.journal import NOTHING, Journal
 from harness.store.lease import Lease
 from harness.tool_cache import ToolCache
+from harness.tracing.describe import Shown
 
 UpstreamKind = Literal["live", "offline", "direct"]
 
@@ -119,7 +120,7 @@ class RunView:
         """Whether a tool call was answered without running the tool."""
         return tool_use_id in self.session.tool_cache.hits
 
-    async def record(self, payload: AnyPayload, *, span: Span | None = None) -> Event:
+    async def record(self, payload: AnyPayload, *, shown: Shown = NOTHING) -> Event:
         """Commit an event to the journal under this agent run; a hook's deadline waits meanwhile."""
         with off_the_clock():
-            return await self.session.journal.append(payload, run_id=self.run_id, span=span)
+            return await self.session.journal.append(payload, run_id=self.run_id, shown=shown)

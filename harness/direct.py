@@ -14,6 +14,7 @@ from harness.context import RunView
 from harness.pricing import cost_usd
 from harness.records import Usage, derived_id
 from harness.store.transcripts import Entry
+from harness.tracing.describe import Shown
 
 LOSSES = (
     "Direct calls: a budget stops the next tool call, not the next model call; retries and time to first "
@@ -47,7 +48,6 @@ class TranscriptMeter:
         used = message.get("usage") or {}
         usage = Usage(**{name: int(used.get(name) or 0) for name in _COUNTED}, model_calls=1, attempts=1)
         model = str(message.get("model") or "")
-        session = view.state.id
         await view.record(
             ev.ModelFinished(
                 call_id=derived_id(view.run_id, message["id"]),
@@ -59,10 +59,5 @@ class TranscriptMeter:
                 cost_usd=cost_usd(model, usage),
                 first_token_s=None,
             ),
-            span=ev.Span(
-                trace_id=view.state.trace_id,
-                span_id=ev.span_id(session, "model", message["id"]),
-                parent_span_id=ev.span_id(session, "agent_run", view.run_id),
-                ended_at=ev.now(),
-            ),
+            shown=Shown(output=message.get("content")),
         )

@@ -125,7 +125,6 @@ class Engine:
         session = self._session
         bundle = None if spec.role == "router" else session.bundles[spec.agent]
         limits = granted(limits_of(spec.agent, session.bundles), session.settings)
-        parent = ("agent_run", spec.parent_id) if spec.parent_id else ("session", "")
         await session.journal.append(
             ev.AgentRunCreated(
                 agent=spec.agent,
@@ -143,11 +142,6 @@ class Engine:
                 write=dict(spec.write),
             ),
             run_id=spec.id,
-            span=ev.Span(
-                trace_id=session.state.trace_id,
-                span_id=ev.span_id(session.state.id, "agent_run", spec.id),
-                parent_span_id=ev.span_id(session.state.id, *parent),
-            ),
         )
 
     async def _finish(self, outcome: Outcome, *, can_go_on: bool) -> None:
@@ -167,7 +161,6 @@ class Engine:
                 citations=await self._check(report),
             ),
             status=outcome.status,
-            span=self._root_span(),
         )
 
     async def _check(self, report: str | None) -> dict[str, Any] | None:
@@ -182,9 +175,7 @@ class Engine:
         await self._stop_all()
         if not self._session.lease.held:
             return
-        await self._session.journal.append(
-            ev.SessionSuspended(reason=reason), status="suspended", span=self._root_span()
-        )
+        await self._session.journal.append(ev.SessionSuspended(reason=reason), status="suspended")
 
     async def _cancel(self) -> None:
         await self._stop_all()
@@ -194,7 +185,6 @@ class Engine:
         await journal.append(
             ev.SessionFinished(status="cancelled", report=None, problem="It was cancelled."),
             status="cancelled",
-            span=self._root_span(),
         )
 
     async def _stop_all(self) -> None:
@@ -205,12 +195,6 @@ class Engine:
             if isinstance(result, Exception) and not isinstance(result, HarnessError):
                 log.error("an agent run ended in an unexpected error while stopping", exc_info=result)
         self._active.clear()
-
-    def _root_span(self) -> ev.Span:
-        session = self._session.state
-        return ev.Span(
-            trace_id=session.trace_id, span_id=ev.span_id(session.id, "session", ""), ended_at=ev.now()
-        )
 
 
 async def _first(lease: Lease) -> None:

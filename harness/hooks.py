@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from harness.bundles.bundle import Bundle
-from harness.events import AnyPayload, Event, Span
+from harness.events import AnyPayload, Event
 from harness.offers import Offer
 from harness.records import Replay
 from harness.settings import Settings
 from harness.state import RunState, SessionState
+from harness.tracing.describe import Shown as Shown
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ class Run(Protocol):
         """Whether a tool call was answered without running the tool."""
         ...
 
-    async def record(self, payload: AnyPayload, *, span: Span | None = None) -> Event:
-        """Commit an event to the journal under this agent run."""
+    async def record(self, payload: AnyPayload, *, shown: Shown = ...) -> Event:
+        """Commit an event to the journal under this agent run; its span keeps what is `shown`."""
         ...
 
 

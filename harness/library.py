@@ -35,6 +35,7 @@ from harness.store.journal import Journal, catch_up, load_state
 from harness.store.lease import Holder, Lease, acquire
 from harness.store.open import open_store
 from harness.store.queries import queries
+from harness.tracing.content import Keeper
 
 _SQL = queries("journal")
 
@@ -116,7 +117,7 @@ class Harness:
         lease.start()
         try:
             count = await corpus.attach(session_id, self.settings.tenant, documents)
-            journal = Journal(database, lease, SessionState(session_id, ev.trace_id(session_id)))
+            journal = self._journal(database, lease, SessionState(session_id))
             await journal.append(
                 ev.SessionCreated(
                     tenant=self.settings.tenant,
@@ -131,7 +132,6 @@ class Harness:
                     sources=count,
                     project=str(self.project),
                 ),
-                span=ev.Span(trace_id=ev.trace_id(session_id), span_id=ev.span_id(session_id, "session", "")),
             )
         except BaseException:
             await database.run(_SQL["drop_unborn_session"], {"id": session_id})
@@ -193,7 +193,7 @@ class Harness:
             return
         lease, _ = await acquire(database, session_id, ttl_s=self.settings.lease_ttl_s)
         lease.cancel_requested.set()
-        journal = Journal(database, lease, await load_state(database, session_id))
+        journal = self._journal(database, lease, await load_state(database, session_id))
         await Session(self._tools, journal, lease, 1, "session.resumed").result()
 
     async def state(self, session_id: str) -> SessionState:
@@ -231,7 +231,7 @@ class Harness:
                 await lease.release()
                 return await self._closed(state)
             self._check_resumable(state, budget_usd)
-            journal = Journal(database, lease, state)
+            journal = self._journal(database, lease, state)
             await database.run(_SQL["clear_cancel"], {"id": state.id, "token": lease.token})
             await self._note_resumption(journal, question, budget_usd, answer)
         except BaseException:
@@ -261,6 +261,11 @@ class Harness:
             limits = more(run, granted(limits_of(run.agent, self.bundles), self.settings))
             told = answer or "Your limits have been raised."
             await journal.append(ev.AgentRunReopened(limits=limits, answer=told), run_id=run.id)
+
+    def _journal(self, database: Database, lease: Lease, state: SessionState) -> Journal:
+        tracing = self.settings.tracing
+        keeper = Keeper(tracing.capture, tracing.max_chars) if tracing.enabled else None
+        return Journal(database, lease, state, keeper)
 
     async def _closed(self, state: SessionState) -> Session:
         """A session that has ended: its lease allows nothing."""

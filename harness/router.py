@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from harness import answering
 from harness import events as ev
-from harness.answering import span
 from harness.bundles.validate import validate_input
 from harness.context import MustSuspend, RunView, SessionContext
 from harness.flow import Supervisor, Team
@@ -64,7 +63,7 @@ class RouterRun:
             claude_session_id=derived_id(run.id, "router"),
             folder="",
         )
-        await view.record(started, span=span(view))
+        await view.record(started)
         gateway = self._session.gateway
         assert gateway is not None, "checked before the session began"
         door = Door(
@@ -185,7 +184,7 @@ class RouterRun:
             in_reply_to=run.task.id,
         )
         decided = ev.RoutingDecided(number=number, to=to, task=task, reason=decision.reason)
-        await view.record(decided, span=span(view))
+        await view.record(decided)
         return ""
 
     def _results(self) -> list[Any]:

@@ -2,18 +2,15 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
 
 from harness.corpus.labels import labels_in
-from harness.events import Span, ToolFinished, span_id
-from harness.hooks import AfterTool, Hook, Run
+from harness.events import ToolFinished
+from harness.hooks import AfterTool, Hook, Run, Shown
 
 
 async def finish(call: AfterTool, run: Run) -> None:
     """Commit how the call ended."""
     text = call.result if isinstance(call.result, str) else json.dumps(call.result, default=str)
-    known = run.run.tools.get(call.tool_use_id)
-    session = run.state.id
     await run.record(
         ToolFinished(
             tool_use_id=call.tool_use_id,
@@ -24,13 +21,7 @@ async def finish(call: AfterTool, run: Run) -> None:
             sources=labels_in(call.tool, call.result) if call.error is None else (),
             cached=call.cached,
         ),
-        span=Span(
-            trace_id=run.state.trace_id,
-            span_id=span_id(session, "tool", call.tool_use_id),
-            parent_span_id=span_id(session, "agent_run", run.run.id),
-            started_at=known.requested_at if known else None,
-            ended_at=datetime.now(UTC),
-        ),
+        shown=Shown(input=dict(call.input), output=call.result),
     )
 
 

@@ -17,7 +17,7 @@ from harness.events.calls import (
 )
 from harness.events.decisions import GateDecided, RoutingDecided
 from harness.events.delegations import DelegationJoined, DelegationRequested, DelegationVoided
-from harness.events.envelope import Event, Span, now, pretty, span_id, trace_id
+from harness.events.envelope import Event, now, pretty
 from harness.events.payload import Payload
 from harness.events.payloads import UPCASTERS, AnyPayload, read_payload
 from harness.events.runs import (
@@ -68,13 +68,10 @@ __all__ = [
     "SessionFinished",
     "SessionResumed",
     "SessionSuspended",
-    "Span",
     "ToolDenied",
     "ToolFinished",
     "ToolRequested",
     "now",
     "pretty",
     "read_payload",
-    "span_id",
-    "trace_id",
 ]

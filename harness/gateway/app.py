@@ -234,6 +234,7 @@ def _summary(reader: StreamReader) -> dict[str, Any]:
         "model": reader.model,
         "stop_reason": reader.stop_reason,
         "usage": reader.usage,
+        "content": (reader.message or {}).get("content"),
     }
 
 

@@ -17,6 +17,7 @@ from harness.records import Usage, derived_id
 from harness.resume import STRUCTURED_OUTPUT
 from harness.state import RunState
 from harness.store.journal import Journal, KeptResponse, kept_response
+from harness.tracing.describe import Shown
 
 
 @dataclass
@@ -100,7 +101,7 @@ class Door:
                 model=call.model,
             ),
             run_id=self.run_id,
-            span=self._span(call, ended=False),
+            shown=Shown(input=_newly_told(request)),
         )
         self.alive("waiting for the model's first token")
         return call
@@ -115,7 +116,7 @@ class Door:
     ) -> None:
         """Commit a completed response and keep it.
 
-        `message` has id, model, stop_reason and usage of the Messages API; `body` is all that came.
+        `message` is the Messages API's, with or without its content; `body` is all that came.
         """
         used = message.get("usage") or {}
         usage = Usage(
@@ -138,7 +139,7 @@ class Door:
                 first_token_s=(first_token - call.began).total_seconds() if first_token else None,
             ),
             run_id=self.run_id,
-            span=self._span(call, ended=True),
+            shown=Shown(output=message.get("content")),
             keep=keep,
         )
 
@@ -155,7 +156,6 @@ class Door:
                 pause_s=round(pause_s, 3),
             ),
             run_id=self.run_id,
-            span=self._span(call, ended=False),
         )
 
     async def failed(self, call: Call, failed: Failed) -> None:
@@ -170,7 +170,6 @@ class Door:
                 message_id=call.message_id,
             ),
             run_id=self.run_id,
-            span=self._span(call, ended=True),
         )
 
     async def _paid_already(self, conversation: str, auxiliary: bool) -> KeptResponse | None:
@@ -191,16 +190,6 @@ class Door:
             return bool(self.tools & offered)
         return any(self.prompt in str(part.get("text")) for part in _system_parts(request))
 
-    def _span(self, call: Call, *, ended: bool) -> ev.Span:
-        session = self.journal.session_id
-        return ev.Span(
-            trace_id=self.journal.state.trace_id,
-            span_id=ev.span_id(session, "model", call.call_id),
-            parent_span_id=ev.span_id(session, "agent_run", self.run_id),
-            started_at=call.began,
-            ended_at=datetime.now(UTC) if ended else None,
-        )
-
 
 _SUMMARY = "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools."
 """How the CLI begins its own request to sum up a conversation that has become too long."""
@@ -216,6 +205,15 @@ def _asks_for_summary(request: Mapping[str, Any]) -> bool:
 def _system_parts(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     system = request.get("system") or []
     return [{"text": system}] if isinstance(system, str) else list(system)
+
+
+def _newly_told(request: Mapping[str, Any]) -> Any:
+    """What a call tells the model that its earlier answers did not: all of it, the first time."""
+    messages = list(request.get("messages") or ())
+    answers = [number for number, message in enumerate(messages) if message.get("role") == "assistant"]
+    if answers:
+        return messages[answers[-1] + 1 :]
+    return {"system": request.get("system"), "messages": messages}
 
 
 _COUNTED = (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.events import trace_id
 from harness.flow import (
     Agent,
     AnyNode,
@@ -55,7 +54,7 @@ class Planner:
             destination=label(self.flow),
             payload={"question": self.state.questions[turn]},
             schema_name="question",
-            trace_id=trace_id(self.state.id),
+            trace_id=self.state.trace_id,
         )
         whole = self.node(self.flow, place, task_for(self.state, self.flow, place, asked, asked.payload))
         wanted = set(whole.live)

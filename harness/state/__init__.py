@@ -7,14 +7,18 @@ limits, the screen) reads this fold, so a fresh process that reads the journal k
 from harness.state.board import Write, values
 from harness.state.run import Decision, Delegation, ModelCall, RunState, ToolCall
 from harness.state.session import SessionState, fold
+from harness.state.trace import Moves, Step, Trace
 
 __all__ = [
     "Decision",
     "Delegation",
     "ModelCall",
+    "Moves",
     "RunState",
     "SessionState",
+    "Step",
     "ToolCall",
+    "Trace",
     "Write",
     "fold",
     "values",

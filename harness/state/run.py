@@ -52,6 +52,7 @@ class ModelCall:
     requested_at: datetime
     attempts: int = 1
     lost: int = 0
+    retries: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,10 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
                 run.last_call = call.call_id
                 run.took_last_turn = call.last_turn
         case ev.ModelRetried() as call if call.call_id in run.open_calls:
-            run.open_calls[call.call_id].attempts += 1
-            run.open_calls[call.call_id].lost += call.lost
+            known = run.open_calls[call.call_id]
+            known.attempts += 1
+            known.lost += call.lost
+            known.retries.append(call.model_dump(include={"status", "problem", "lost", "pause_s"}))
         case ev.ModelFinished() as call:
             ended = _end_call(run, call.call_id)
             if ended is not None:

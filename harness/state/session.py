@@ -10,6 +10,8 @@ from harness import events as ev
 from harness.records import Limits, SessionStatus, Usage
 from harness.state.board import Write, values
 from harness.state.run import RunState, apply_to_run
+from harness.state.trace import Trace
+from harness.tracing.span import trace_id
 
 
 @dataclass
@@ -17,7 +19,6 @@ class SessionState:
     """One session."""
 
     id: str
-    trace_id: str
     tenant: str = ""
     question: str = ""
     questions: list[str] = field(default_factory=list)
@@ -32,6 +33,15 @@ class SessionState:
     finished: bool = False
     head: int = 0
     written: list[Write] = field(default_factory=list)
+    trace: Trace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trace = Trace(self.id)
+
+    @property
+    def trace_id(self) -> str:
+        """The trace of all that happens in it."""
+        return trace_id(self.id)
 
     @property
     def usage(self) -> Usage:
@@ -59,6 +69,7 @@ class SessionState:
         if event.seq <= self.head:
             return
         self.head = event.seq
+        self.trace.follow(event.payload, event.agent_run_id, self.runs)
         run = self.runs.get(event.agent_run_id or "")
         if run is None:
             self._apply_session(event)
@@ -124,7 +135,7 @@ _CREATED_FIELDS = (
 
 def fold(session_id: str, journal: Iterable[ev.Event]) -> SessionState:
     """Build a session's state from its journal."""
-    state = SessionState(id=session_id, trace_id=ev.trace_id(session_id))
+    state = SessionState(session_id)
     for event in journal:
         state.apply(event)
     return state

@@ -12,13 +12,15 @@ from typing import Any
 
 from harness.crashpoints import reached
 from harness.errors import NoSuchSession, StoreError
-from harness.events import AnyPayload, Event, Payload, Span, read_payload, trace_id
+from harness.events import AnyPayload, Event, now, read_payload
 from harness.records import SessionStatus
 from harness.state import SessionState
 from harness.store.database import Database
 from harness.store.lease import Lease
 from harness.store.patient import PatientDatabase
 from harness.store.queries import queries
+from harness.tracing.content import Keeper
+from harness.tracing.describe import Row, Shown, span_rows
 
 _SQL = queries("journal")
 _RESPONSES = queries("responses")
@@ -36,6 +38,12 @@ class KeptResponse:
 
 Listener = Callable[[Event, SessionState], None]
 
+KEEP_ALL = Keeper()
+NOTHING = Shown()
+
+_CLOSED = ("span_id", "ended_at", "status", "closed")
+_OPENED = ("parent_span_id", "agent_run_id", "kind", "name", "started_at", "opened", *_CLOSED)
+
 
 class Journal:
     """Reads and appends one session's events and keeps the fold of them.
@@ -44,10 +52,14 @@ class Journal:
     all of the session's work, tries it again while the store is away.
     """
 
-    def __init__(self, database: Database, lease: Lease, state: SessionState) -> None:
+    def __init__(
+        self, database: Database, lease: Lease, state: SessionState, keeper: Keeper | None = KEEP_ALL
+    ) -> None:
+        """`keeper` decides what spans keep of content; without one no spans are written."""
         self.database = PatientDatabase(database, lease)
         self.lease = lease
         self.state = state
+        self._keeper = keeper
         self._listeners: list[Listener] = []
         self._order = asyncio.Lock()
         self._appending: set[asyncio.Task[Event]] = set()
@@ -66,29 +78,25 @@ class Journal:
         payload: AnyPayload,
         *,
         run_id: str | None = None,
-        span: Span | None = None,
+        shown: Shown = NOTHING,
         status: SessionStatus | None = None,
         keep: KeptResponse | None = None,
     ) -> Event:
-        """Commit one event, and with it the session's new `status` and the response to `keep`, if given.
+        """Commit one event, the spans it opens and closes, and the session's new `status`, if given.
+
+        `shown` is what went into a step or came out of it, for its span; `keep` is a response to keep.
 
         Raises:
             LeaseLost: another process may write this session now, or the lease ended with the store away.
         """
-        span = span or Span(trace_id=self.state.trace_id)
-        row: dict[str, Any] = {
+        row: Row = {
             "session_id": self.session_id,
             "id": str(uuid.uuid4()),
             "kind": payload.kind,
             "version": type(payload).VERSION,
             "token": self.lease.token,
             "agent_run_id": run_id,
-            "trace_id": span.trace_id,
-            "span_id": span.span_id,
-            "parent_span_id": span.parent_span_id,
-            "started_at": span.started_at,
-            "ended_at": span.ended_at,
-            "payload": _text(payload),
+            "payload": _text(payload.model_dump(mode="python", fallback=str)),
             "status": status,
             "conversation": keep.conversation if keep else None,
             "call_id": keep.call_id if keep else None,
@@ -96,13 +104,14 @@ class Journal:
             "body": zlib.compress(keep.body, 1) if keep else None,
         }
         # Shielded: what may have been committed has to be folded in, also when the caller is cancelled.
-        work = asyncio.create_task(self._append(row, payload, span), name=f"append {payload.kind}")
+        work = asyncio.create_task(self._append(row, payload, shown), name=f"append {payload.kind}")
         self._appending.add(work)
         work.add_done_callback(self._appending.discard)
         return await asyncio.shield(work)
 
-    async def _append(self, row: dict[str, Any], payload: AnyPayload, span: Span) -> Event:
+    async def _append(self, row: Row, payload: AnyPayload, shown: Shown) -> Event:
         async with self._order:
+            row |= self._traced(payload, row["agent_run_id"], shown)
             reached(f"before {payload.kind}")
             stored = await self._commit(row)
             reached(f"after {payload.kind}")
@@ -111,7 +120,7 @@ class Journal:
                 seq=stored["seq"],
                 id=row["id"],
                 agent_run_id=row["agent_run_id"],
-                span=span,
+                span_id=row["span_id"],
                 recorded_at=stored["recorded_at"],
                 payload=payload,
             )
@@ -119,6 +128,30 @@ class Journal:
         for listener in self._listeners:
             listener(event, self.state)
         return event
+
+    def _traced(self, payload: AnyPayload, run_id: str | None, shown: Shown) -> Row:
+        """What the statement is told of spans: the event's own, and a list for each column of the rows."""
+        moves = self.state.trace.moves(payload, run_id, self.state.runs)
+        opened: list[Row] = []
+        closed: list[Row] = []
+        if self._keeper is not None:
+            rows = span_rows(
+                moves,
+                payload,
+                self.state,
+                shown=shown,
+                at=now(),
+                seen_at=self.lease.seen_at,
+                keeper=self._keeper,
+            )
+            opened, closed = rows.opened, rows.closed
+        for each in (*opened, *closed):
+            each |= {name: _text(each[name]) for name in ("opened", "closed") if name in each}
+        return (
+            {"span_id": moves.within}
+            | {f"opened.{name}": [each.get(name) for each in opened] for name in _OPENED}
+            | {f"closed.{name}": [each.get(name) for each in closed] for name in _CLOSED}
+        )
 
     async def _commit(self, row: dict[str, Any]) -> dict[str, Any]:
         stored = await self.database.one(_SQL["append_event"], row)
@@ -129,9 +162,9 @@ class Journal:
         return stored
 
 
-def _text(payload: Payload) -> str:
+def _text(value: Any) -> str:
     # ASCII escapes keep NUL and lone surrogates, which the json column stores and UTF-8 cannot carry.
-    return json.dumps(payload.model_dump(mode="python", fallback=str), ensure_ascii=True, default=str)
+    return json.dumps(value, ensure_ascii=True, default=str)
 
 
 async def kept_response(
@@ -168,7 +201,7 @@ async def load_state(database: Database, session_id: str) -> SessionState:
     Raises:
         NoSuchSession: there is no journal of this id.
     """
-    state = SessionState(session_id, trace_id(session_id))
+    state = SessionState(session_id)
     await catch_up(database, state)
     if not state.head:
         raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
@@ -195,13 +228,7 @@ def _event(row: dict[str, Any]) -> Event:
         seq=row["seq"],
         id=str(row["id"]),
         agent_run_id=str(row["agent_run_id"]) if row["agent_run_id"] else None,
-        span=Span(
-            trace_id=row["trace_id"],
-            span_id=row["span_id"],
-            parent_span_id=row["parent_span_id"],
-            started_at=row["started_at"],
-            ended_at=row["ended_at"],
-        ),
+        span_id=row["span_id"],
         recorded_at=row["recorded_at"],
         payload=payload,
     )

@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,10 +98,20 @@ class Lease:
     """This process's right to write one session, for as long as it keeps renewing it."""
 
     def __init__(
-        self, database: Database, session_id: str, token: int, ttl_s: float, asked: float | None = None
+        self,
+        database: Database,
+        session_id: str,
+        token: int,
+        ttl_s: float,
+        asked: float | None = None,
+        seen_at: datetime | None = None,
     ) -> None:
-        """`asked` is the monotonic time at which the lease was asked for, now by default."""
+        """`asked` is the monotonic time at which the lease was asked for, now by default.
+
+        `seen_at` is the last sign of life of the holder before this one.
+        """
         self.session_id = session_id
+        self.seen_at = seen_at
         self.token = token
         self.ttl_s = ttl_s
         self.lost = asyncio.Event()
@@ -272,4 +283,6 @@ async def _take(database: Database, session_id: str, row: dict[str, Any], ttl_s:
             "dead_token": row["token"] if row["leased"] else None,
         },
     )
-    return Lease(database, session_id, taken["token"], ttl_s, asked) if taken else None
+    if taken is None:
+        return None
+    return Lease(database, session_id, taken["token"], ttl_s, asked, taken["seen_at"])

@@ -51,7 +51,7 @@ async def keep(
     row = {"id": state.id, "tenant": tenant, "flow": "research", "question": question, "ttl": 600.0}
     await database.run(_JOURNAL["create_session"], {**row, "holder": Json(Holder.here().model_dump())})
     lease = Lease(database, state.id, 1, 600.0)
-    journal = Journal(database, lease, SessionState(state.id, ev.trace_id(state.id)))
+    journal = Journal(database, lease, SessionState(state.id))
     for event in book.events:
         payload = event.payload
         if isinstance(payload, ev.SessionCreated):

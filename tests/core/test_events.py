@@ -15,6 +15,7 @@ from harness import events as ev
 from harness.flow import Agent, Lead
 from harness.records import Limits, NeedsHelp, Outcome, Usage
 from harness.store.journal import _text
+from harness.tracing.span import span_id, trace_id
 from tests.kit.journals import printing_seeds, task
 
 HARD = "NUL \x00, half a pair \ud83d, é, \u2028, \U0001f600"
@@ -83,7 +84,7 @@ def kinds() -> set[str]:
 
 def stored(payload: ev.AnyPayload) -> dict[str, Any]:
     """What the store gives back of a payload."""
-    text = _text(payload)
+    text = _text(payload.model_dump(mode="python", fallback=str))
     assert text.isascii(), "UTF-8 cannot carry halves of surrogate pairs, so nothing but ASCII is sent"
     loaded: dict[str, Any] = json.loads(text)
     return loaded
@@ -185,8 +186,8 @@ def test_both_flows_come_back_typed() -> None:
 
 def test_trace_and_span_ids_have_the_form_of_open_telemetry() -> None:
     """16 and 8 bytes as hex; another session, kind or key is another span."""
-    assert len(bytes.fromhex(ev.trace_id("s"))) == 16
+    assert len(bytes.fromhex(trace_id("s"))) == 16
     parts = [("s", "model", "k"), ("s2", "model", "k"), ("s", "tool", "k"), ("s", "model", "k2")]
-    ids = {ev.span_id(*each) for each in parts}
+    ids = {span_id(*each) for each in parts}
     assert len(ids) == 4
     assert {len(bytes.fromhex(id)) for id in ids} == {8}

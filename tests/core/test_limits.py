@@ -31,7 +31,7 @@ def run(id: str = "run", **given: Any) -> RunState:
 
 
 def session(*runs: RunState, budget: float | None = None) -> SessionState:
-    return SessionState("s", "trace", limits=Limits(max_cost_usd=budget), runs={run.id: run for run in runs})
+    return SessionState("s", limits=Limits(max_cost_usd=budget), runs={run.id: run for run in runs})
 
 
 def verdict(known: RunState, *, budget: float | None = None, auxiliary: bool = False) -> Allowed | Refused:

@@ -20,6 +20,7 @@ from harness.messages import Message
 from harness.plan import Plan, Planner, plan, task_run_id
 from harness.records import Limits, NeedsHelp, Outcome, derived_id
 from harness.state import RunState
+from harness.tracing.span import span_id, trace_id
 from tests.kit.journals import (
     CASES,
     RESEARCH,
@@ -312,8 +313,8 @@ def test_ids_are_the_same_in_any_process(tmp_path: Path, hash_seed: str) -> None
 def test_ids_never_change_between_versions() -> None:
     """A journal of an earlier version names its runs as this one does, so these values are forever."""
     assert derived_id("a", 1, "b") == "1a6cb395-216e-5e32-8c43-b9d8f0fcb686"
-    assert ev.trace_id("a") == "ca978112ca1bbdcafac231b39a23dc4d"
-    assert ev.span_id("a", "model", "b") == "37c19d21c1bbbd84"
+    assert trace_id("a") == "ca978112ca1bbdcafac231b39a23dc4d"
+    assert span_id("a", "model", "b") == "37c19d21c1bbbd84"
 
 
 def test_parts_of_an_id_do_not_run_together() -> None:

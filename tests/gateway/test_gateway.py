@@ -298,11 +298,7 @@ async def test_usage_cost_and_times_are_those_of_the_wire(bench: Bench) -> None:
     assert isinstance(opened.payload, ev.ModelRequested)
     assert opened.payload.call_id == payload.call_id
     assert opened.agent_run_id == closed.agent_run_id == bench.run.id
-    assert opened.span.span_id == closed.span.span_id
-    assert closed.span.parent_span_id == ev.span_id(bench.journal.session_id, "agent_run", bench.run.id)
-    assert closed.span.started_at is not None
-    assert closed.span.ended_at is not None
-    assert (opened.span.started_at, opened.span.ended_at) == (closed.span.started_at, None)
+    assert opened.span_id == closed.span_id
 
 
 async def test_the_same_request_again_is_another_call(bench: Bench) -> None:

@@ -19,6 +19,8 @@ from harness.plan import plan
 from harness.records import Limits, Record, Replay
 from harness.settings import Settings
 from harness.state import RunState, SessionState
+from harness.store.journal import NOTHING
+from harness.tracing.describe import Shown
 from tests.kit.journals import RESEARCH, Book, created, requested, run_created, started
 
 
@@ -99,7 +101,7 @@ class FakeRun:
         """Whether a tool call was answered from the cache."""
         return tool_use_id in self.cached
 
-    async def record(self, payload: ev.AnyPayload, *, span: ev.Span | None = None) -> ev.Event:
+    async def record(self, payload: ev.AnyPayload, *, shown: Shown = NOTHING) -> ev.Event:
         """Append to the journal in memory, or fail as it was told to."""
         if self.broken is not None:
             raise self.broken

@@ -27,6 +27,7 @@ from harness.messages import Message
 from harness.plan import RunSpec, plan
 from harness.records import Limits, NeedsHelp, Outcome, Usage
 from harness.state import RunState, SessionState, fold
+from harness.tracing.span import trace_id
 
 Fate = Literal["done", "needs_help", "failed"]
 
@@ -52,7 +53,7 @@ class Book:
             seq=self.state.head + 1,
             id=str(uuid.uuid4()),
             agent_run_id=run_id,
-            span=ev.Span(trace_id=self.state.trace_id),
+            span_id=self.state.trace.moves(payload, run_id, self.state.runs).within,
             recorded_at=BEGAN + timedelta(seconds=self.state.head),
             payload=payload,
         )
@@ -144,7 +145,7 @@ def task(to: str, payload: Any, tool_use_id: str = "toolu", number: int = 1) -> 
         destination=to,
         payload=payload,
         schema_name=f"{to}.input",
-        trace_id=ev.trace_id(SESSION),
+        trace_id=trace_id(SESSION),
     )
 
 

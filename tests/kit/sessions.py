@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
-from harness import events as ev
 from harness.errors import StoreUnavailable
 from harness.plan import plan
 from harness.records import Limits
@@ -48,7 +47,7 @@ def lease_on(database: Database, session_id: str, *, token: int = 1, ttl_s: floa
 
 def journal_on(database: Database, lease: Lease) -> Journal:
     """An empty journal."""
-    return Journal(database, lease, SessionState(lease.session_id, ev.trace_id(lease.session_id)))
+    return Journal(database, lease, SessionState(lease.session_id))
 
 
 async def new_journal(database: Database, *, ttl_s: float = TTL_S) -> Journal:

@@ -2,11 +2,13 @@
 -- One statement proves the lease's token, advances the session row and appends the event.
 -- No row comes back when the token is stale or an event of this id is there already. An earlier try of the
 -- same append may still be committing: then its row is met at the insert, and one seq stays unused.
+-- The spans that the event opens and closes are written with it; their times are the process's own.
 with own as (
     update session
        set head = head + 1,
            status = coalesce(%(status)s, status),
-           updated_at = clock_timestamp()
+           updated_at = clock_timestamp(),
+           seen_at = clock_timestamp()
      where id = %(session_id)s
        and token = %(token)s
        and not exists (select from event where session_id = %(session_id)s and id = %(id)s)
@@ -17,11 +19,32 @@ with own as (
       from own
      where %(conversation)s::text is not null
     on conflict (session_id, agent_run_id, conversation) do nothing
+), opened as (
+    insert into span (session_id, seq, span_id, parent_span_id, agent_run_id, kind, name, started_at,
+                      opened, ended_at, status, closed)
+    select %(session_id)s, own.head, its.*
+      from own,
+           (select span_id, parent_span_id, agent_run_id, kind, name, started_at, opened::json, ended_at,
+                   coalesce(status, 'open'), closed::json
+              from unnest(%(opened.span_id)s::text[], %(opened.parent_span_id)s::text[],
+                          %(opened.agent_run_id)s::uuid[], %(opened.kind)s::text[], %(opened.name)s::text[],
+                          %(opened.started_at)s::timestamptz[], %(opened.opened)s::text[],
+                          %(opened.ended_at)s::timestamptz[], %(opened.status)s::text[],
+                          %(opened.closed)s::text[])
+                as its (span_id, parent_span_id, agent_run_id, kind, name, started_at, opened, ended_at,
+                        status, closed)) as its
+    on conflict (session_id, span_id) do nothing
+), closed as (
+    update span
+       set ended_at = greatest(its.ended_at, span.started_at), status = its.status, closed = its.closed::json
+      from own,
+           unnest(%(closed.span_id)s::text[], %(closed.ended_at)s::timestamptz[], %(closed.status)s::text[],
+                  %(closed.closed)s::text[]) as its (span_id, ended_at, status, closed)
+     where span.session_id = %(session_id)s and span.span_id = its.span_id and span.ended_at is null
 )
-insert into event (session_id, seq, id, kind, version, token, agent_run_id, trace_id, span_id,
-                   parent_span_id, started_at, ended_at, payload)
-select %(session_id)s, own.head, %(id)s, %(kind)s, %(version)s, own.token, %(agent_run_id)s, %(trace_id)s,
-       %(span_id)s, %(parent_span_id)s, %(started_at)s, %(ended_at)s, %(payload)s
+insert into event (session_id, seq, id, kind, version, token, agent_run_id, span_id, payload)
+select %(session_id)s, own.head, %(id)s, %(kind)s, %(version)s, own.token, %(agent_run_id)s, %(span_id)s,
+       %(payload)s
   from own
 on conflict (session_id, id) do nothing
 returning seq, recorded_at;
@@ -30,8 +53,7 @@ returning seq, recorded_at;
 select seq, recorded_at from event where session_id = %(session_id)s and id = %(id)s;
 
 -- name: events
-select session_id, seq, id, kind, version, agent_run_id, trace_id, span_id, parent_span_id,
-       started_at, ended_at, recorded_at, payload
+select session_id, seq, id, kind, version, agent_run_id, span_id, recorded_at, payload
   from event
  where session_id = %(session_id)s and seq > %(after)s
  order by seq;

@@ -6,11 +6,12 @@ update session
        lease_until = clock_timestamp() + make_interval(secs => %(ttl)s)
  where id = %(id)s
    and (lease_until <= clock_timestamp() or token = %(dead_token)s)
-returning token;
+returning token, seen_at;
 
 -- name: renew_lease
 update session
-   set lease_until = clock_timestamp() + make_interval(secs => %(ttl)s)
+   set lease_until = clock_timestamp() + make_interval(secs => %(ttl)s),
+       seen_at = clock_timestamp()
  where id = %(id)s and token = %(token)s
 returning cancel_requested;
 

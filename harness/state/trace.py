@@ -1,0 +1,272 @@
+"""Which steps of a session are open, and what an event opens and closes: the shape of its trace.
+
+Everything follows from the journal, so that a process that takes a session up knows what the dead one left
+open. When nobody advances the session any more, no step is open: each sitting ends what it has begun.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from harness import events as ev
+from harness.state.run import RunState
+from harness.tracing.span import SpanKind, SpanStatus, span_id
+
+Name = tuple[SpanKind, str]
+"""What a step is and what it belongs to: a call's id, an agent run's id."""
+
+_ROOT: Name = ("session", "")
+
+_ENDED: Mapping[str, SpanStatus] = {
+    "done": "ok",
+    "needs_help": "needs_help",
+    "failed": "error",
+    "cancelled": "cancelled",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the session with its place in the trace."""
+
+    name: Name
+    span_id: str
+    parent_id: str | None
+    run_id: str | None
+
+    @property
+    def kind(self) -> SpanKind:
+        """What it is."""
+        return self.name[0]
+
+
+@dataclass
+class Moves:
+    """What an event does to the trace. A step in both has ended as soon as it began.
+
+    `within` is the span the event belongs to.
+    """
+
+    opened: list[Step] = field(default_factory=list)
+    closed: list[tuple[Step, SpanStatus]] = field(default_factory=list)
+    within: str | None = None
+
+    def start(self, step: Step) -> None:
+        """Open a step; the event belongs to it."""
+        self.opened.append(step)
+        self.within = step.span_id
+
+    def end(self, step: Step, status: SpanStatus) -> None:
+        """Close a step; the event belongs to it."""
+        self.closed.append((step, status))
+        self.within = step.span_id
+
+
+@dataclass
+class Trace:
+    """The open steps of a session, by span id, and the newest span of everything that ever had one."""
+
+    session_id: str
+    open: dict[str, Step] = field(default_factory=dict)
+    newest: dict[Name, Step] = field(default_factory=dict)
+    times: Counter[Name] = field(default_factory=Counter)
+    standing: Literal["working", "suspended", "ended"] = "working"
+
+    def follow(self, payload: ev.AnyPayload, run_id: str | None, runs: Mapping[str, RunState]) -> Moves:
+        """Fold one event in, before it is folded into the agent runs."""
+        moves = self.moves(payload, run_id, runs)
+        for step in moves.opened:
+            self.open[step.span_id] = self.newest[step.name] = step
+            self.times[step.name] += 1
+        for step, _ in moves.closed:
+            self.open.pop(step.span_id, None)
+        match payload:
+            case ev.SessionCreated() | ev.SessionResumed() | ev.SessionAsked():
+                self.standing = "working"
+            case ev.SessionSuspended():
+                self.standing = "suspended"
+            case ev.SessionFinished():
+                self.standing = "ended"
+            case _:
+                pass
+        return moves
+
+    def moves(self, payload: ev.AnyPayload, run_id: str | None, runs: Mapping[str, RunState]) -> Moves:
+        """Say what an event opens and closes, given the agent runs as they were before it."""
+        moves, run = Moves(), runs.get(run_id or "")
+        if run is not None:
+            self._of_run(moves, payload, run, runs)
+            return moves
+        moves.within = self._root
+        match payload:
+            case ev.SessionCreated():
+                self._whole(moves, _ROOT, None, None)
+            case ev.SessionAsked():
+                self._whole(moves, ("question", ""), self._root, None)
+            case ev.SessionResumed():
+                self._end_all(moves, "interrupted")
+                if self.standing != "ended":
+                    self._whole(moves, ("wait", ""), self._root, None)
+            case ev.SessionSuspended():
+                self._end_all(moves, "suspended")
+            case ev.SessionFinished(status=status):
+                self._end_all(moves, "interrupted")
+                self._whole(moves, ("result", ""), self._root, None, _ENDED[status])
+            case ev.AgentRunCreated(parent_id=parent_id):
+                parent = self.newest.get(("agent_run", parent_id or ""))
+                moves.within = parent.span_id if parent else self._root
+            case _:
+                pass
+        return moves
+
+    def _of_run(
+        self, moves: Moves, payload: ev.AnyPayload, run: RunState, runs: Mapping[str, RunState]
+    ) -> None:
+        own = self.newest.get(("agent_run", run.id))
+        moves.within = own.span_id if own else self._root
+        match payload:
+            case ev.AgentRunStarted(entry=entry):
+                self._start_run(moves, run, runs)
+                if entry == "route":
+                    self._start(moves, ("routing", run.id), moves.within, run)
+            case ev.AgentRunInterrupted():
+                self._end_of_run(moves, run, ("tool", "routing"), "interrupted")
+                moves.within = own.span_id if own else self._root
+            case ev.AgentRunAnswered():
+                self._start(moves, ("gate", run.id), moves.within, run)
+            case ev.GateDecided():
+                self._end(moves, ("gate", run.id), run)
+            case ev.AgentRunFinished(outcome=outcome):
+                self._end_run(moves, run, runs, _ENDED[outcome.status])
+            case ev.AgentRunReopened():
+                self._whole(moves, ("wait", run.id), self._parent(run, runs), run)
+            case ev.RoutingDecided():
+                self._end(moves, ("routing", run.id), run)
+            case _:
+                self._of_call(moves, payload, run)
+
+    def _of_call(self, moves: Moves, payload: ev.AnyPayload, run: RunState) -> None:
+        routing = self._opened(("routing", run.id))
+        around = routing.span_id if routing else moves.within
+        match payload:
+            case ev.ModelRequested(call_id=call_id):
+                self._start(moves, ("model", call_id), around, run)
+            case ev.ModelRetried(call_id=call_id) if call := self._opened(("model", call_id)):
+                moves.within = call.span_id
+            case ev.ModelFinished(call_id=call_id):
+                self._end(moves, ("model", call_id), run, around)
+            case ev.ModelFailed(call_id=call_id):
+                self._end(moves, ("model", call_id), run, around, "error")
+            case ev.ModelReplayed(call_id=call_id):
+                self._whole(moves, ("model", call_id), around, run)
+            case ev.ToolRequested(tool_use_id=call_id):
+                self._start(moves, ("tool", call_id), moves.within, run)
+            case ev.HelpAsked(tool_use_id=call_id) | ev.DelegationJoined(tool_use_id=call_id):
+                self._whole(moves, ("tool", call_id), moves.within, run)
+            case ev.ToolFinished(tool_use_id=call_id, error=error):
+                kind: SpanKind = "delegation" if call_id in run.delegations else "tool"
+                self._end(moves, (kind, call_id), run, status="error" if error else "ok")
+            case ev.ToolDenied(tool_use_id=call_id) if not _joined(call_id, run):
+                self._end(moves, ("tool", call_id), run, status="error")
+            case ev.DelegationRequested(tool_use_id=call_id):
+                self._start(moves, ("delegation", call_id), moves.within, run)
+            case ev.DelegationVoided(tool_use_id=call_id):
+                self._end(moves, ("delegation", call_id), run, status="interrupted")
+            case _:
+                pass
+
+    def _start_run(self, moves: Moves, run: RunState, runs: Mapping[str, RunState]) -> None:
+        """Open an agent run's span, unless it is open still: a process may be one of several."""
+        if (open_ := self._opened(("agent_run", run.id))) is not None:
+            moves.within = open_.span_id
+            return
+        parent = self._parent(run, runs)
+        if run.path.endswith("/merge"):
+            self._start(moves, ("merge", run.id), parent, run)
+            parent = moves.within
+        self._start(moves, ("agent_run", run.id), parent, run)
+
+    def _end_run(self, moves: Moves, run: RunState, runs: Mapping[str, RunState], status: SpanStatus) -> None:
+        self._end_of_run(moves, run, ("tool", "routing", "gate", "delegation"), "interrupted")
+        self._end(moves, ("agent_run", run.id), run, self._parent(run, runs), status)
+        within = moves.within
+        if (merge := self._opened(("merge", run.id))) is not None:
+            moves.end(merge, status)
+        moves.within = within
+
+    def _parent(self, run: RunState, runs: Mapping[str, RunState]) -> str | None:
+        """Where an agent run hangs: under the call or the gate that asked for it, else under its parent."""
+        parent = runs.get(run.parent_id or "")
+        if parent is None:
+            return self._root
+        names: list[Name] = [
+            ("delegation", delegation.tool_use_id)
+            for delegation in parent.delegations.values()
+            if any(task.id == run.task.id for task in delegation.tasks)
+        ]
+        names += [("gate", parent.id)] if run.role == "verifier" else []
+        found = (self.newest[name] for name in (*names, ("agent_run", parent.id)) if name in self.newest)
+        step = next(found, None)
+        return step.span_id if step else self._root
+
+    @property
+    def _root(self) -> str | None:
+        root = self.newest.get(_ROOT)
+        return root.span_id if root else None
+
+    def _opened(self, name: Name) -> Step | None:
+        step = self.newest.get(name)
+        return step if step is not None and step.span_id in self.open else None
+
+    def _step(self, name: Name, parent: str | None, run: RunState | None) -> Step:
+        kind, key = name
+        before = self.times[name]
+        own = span_id(self.session_id, kind, f"{key}/{before + 1}" if before else key)
+        return Step(name, own, parent, run.id if run else None)
+
+    def _start(self, moves: Moves, name: Name, parent: str | None, run: RunState | None) -> None:
+        moves.start(self._step(name, parent, run))
+
+    def _whole(
+        self,
+        moves: Moves,
+        name: Name,
+        parent: str | None,
+        run: RunState | None,
+        status: SpanStatus = "ok",
+    ) -> None:
+        step = self._step(name, parent, run)
+        moves.start(step)
+        moves.end(step, status)
+
+    def _end(
+        self,
+        moves: Moves,
+        name: Name,
+        run: RunState,
+        parent: str | None = None,
+        status: SpanStatus = "ok",
+    ) -> None:
+        """Close a step; when it is not open, a process has died in it, and its end is a span of its own."""
+        step = self._opened(name)
+        if step is not None:
+            moves.end(step, status)
+        else:
+            self._whole(moves, name, parent or moves.within, run, status)
+
+    def _end_of_run(self, moves: Moves, run: RunState, kinds: Iterable[SpanKind], status: SpanStatus) -> None:
+        for step in self.open.values():
+            if step.run_id == run.id and step.kind in kinds:
+                moves.end(step, status)
+
+    def _end_all(self, moves: Moves, status: SpanStatus) -> None:
+        # The innermost first, as they were opened last.
+        moves.closed += [(step, status) for step in reversed(self.open.values())]
+
+
+def _joined(tool_use_id: str, run: RunState) -> bool:
+    """Whether a refused call is one whose tasks were added to another: that is no failure."""
+    return any(tool_use_id in delegation.joined for delegation in run.delegations.values())
