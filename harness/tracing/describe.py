@@ -19,6 +19,9 @@ DELEGATE_NAME = "execute_tool delegate"
 
 _OF_RUN = ("agent_run", "merge")
 
+_WORDS = ("problem", "reason", "answer", "help", "retries", "citations")
+"""Attributes that quote what agents, tools and services have said: content too."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -61,7 +64,7 @@ def span_rows(
             "agent_run_id": step.run_id,
             "kind": step.kind,
             "name": _name(step, payload, run),
-            "started_at": _began(step, run, at, cut_at).isoformat(),
+            "started_at": _began(step, run, at, cut_at),
             "opened": _kept(_beginning(step.kind, payload, run, state), shown.input, keeper),
         }
         opened.append(row)
@@ -87,7 +90,7 @@ def _end(
 ) -> Row:
     said = _ending(step, payload, run, state)
     return {
-        "ended_at": at.isoformat(),
+        "ended_at": at,
         "status": status,
         "closed": _kept(said, shown.output, keeper, output=True),
     }
@@ -96,7 +99,8 @@ def _end(
 def _kept(said: Mapping[str, Any], shown: Any, keeper: Keeper, *, output: bool = False) -> Row:
     """Keep what may be kept of the content; a step's own words come before what the caller shows."""
     which = "output" if output else "input"
-    row = {name: value for name, value in said.items() if value is not None and name != which}
+    left_out = {which} if keeper.capture == "full" else {which, *_WORDS}
+    row = {name: value for name, value in said.items() if value is not None and name not in left_out}
     content = keeper.keep(said.get(which) if said.get(which) is not None else shown)
     return row | ({which: content} if content else {})
 
@@ -176,7 +180,7 @@ def _beginning(
         case ev.ToolFinished() | ev.ToolDenied():
             return {"tool": payload.tool, "tool_use_id": payload.tool_use_id}
         case ev.HelpAsked(tool_use_id=tool_use_id, help=help_):
-            return {"tool": "need_help", "tool_use_id": tool_use_id, "input": help_.model_dump(mode="json")}
+            return {"tool": "need_help", "tool_use_id": tool_use_id, "input": help_.model_dump()}
         case ev.DelegationRequested(tool_use_id=tool_use_id, tasks=tasks):
             return {"tool": "delegate", "tool_use_id": tool_use_id} | _tasks(tasks)
         case ev.DelegationJoined(tool_use_id=tool_use_id, into=into, tasks=tasks):
@@ -261,8 +265,8 @@ def _ending(step: Step, payload: ev.AnyPayload, run: RunState | None, state: Ses
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
-    said = outcome.model_dump(mode="json", exclude_none=True)
-    return {"output": outcome.output, "problem": outcome.problem, "help": said.get("help")}
+    help_ = outcome.help.model_dump() if outcome.help else None
+    return {"output": outcome.output, "problem": outcome.problem, "help": help_}
 
 
 def _spent(run: RunState, work_s: float) -> dict[str, Any]:

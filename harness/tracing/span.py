@@ -34,6 +34,7 @@ class Span(Record):
     span: its checkpoint. `attributes` are plain JSON, by the span's kind:
 
     every kind      input, output: `Content` as a dict, where there is any; problem: why it did not end well
+                    (what quotes somebody is left out with the content)
     session         tenant, flow, upstream, model, forked_from {"session_id", "seq"}
     result          usage (as `Usage`), cost_usd, citations
     agent_run       agent, role, path, task_id, bundle, bundle_version, attempt, entry, limits, continues;

@@ -36,6 +36,7 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 TOO_MANY = 5000
 """Events that no session of the simulator comes near, unless it goes round in circles."""
 RESEARCH = Lead(agent="lead", members=("researcher", "checker"))
+RESUMED = ev.SessionResumed(token=2, host="here", pid=1)
 CALL_USAGE = Usage(input_tokens=10, output_tokens=1, model_calls=1, attempts=1)
 
 
@@ -235,8 +236,9 @@ class Simulator:
         """Go on to the session's end. Before each event the process is killed with the probability `kill`."""
         while self.step():
             assert len(self.book.events) < TOO_MANY, "the session does not end"
-            if self.random.random() < kill:
+            if self.random.random() < kill and self.book.state.created is not None:
                 self.book = self.book.upto(len(self.book.events))
+                self.book.add(RESUMED)
                 self._at_work.clear()
         return self.book
 

@@ -14,7 +14,17 @@ from harness.messages import Message
 from harness.plan import Place, Planner, RunSpec, payload_of, plan, result_of, results_so_far, verifier_run_id
 from harness.records import Limits, Outcome
 from harness.state import RunState
-from tests.kit.journals import TOO_MANY, Book, created, finished, requested, run_created, started, task
+from tests.kit.journals import (
+    RESUMED,
+    TOO_MANY,
+    Book,
+    created,
+    finished,
+    requested,
+    run_created,
+    started,
+    task,
+)
 from tests.kit.scripted_agents import Verdict, delegated, draft, routed, unfixed, verdict
 from tests.kit.trees import QUESTION, Tree
 
@@ -38,8 +48,9 @@ class Play:
         """Go on to the session's end. Before each event the process is killed with the probability `kill`."""
         while self.step():
             assert len(self.book.events) < TOO_MANY, "the session does not end"
-            if self.random.random() < kill:
+            if self.random.random() < kill and self.book.state.created is not None:
                 self.book = self.book.upto(len(self.book.events))
+                self.book.add(RESUMED)
                 self._at_work.clear()
                 self._to_create.clear()
         return self.book
