@@ -17,12 +17,14 @@ from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer, status
 from harness.store.journal import read_events
 from harness.store.record import read_record
+from harness.store.spans import read_spans
 from tests.e2e.plays import LEAD, Play
 from tests.e2e.running import Command, Desk
 from tests.e2e.scripts import OFF_SCRIPT
 from tests.kit.calls import Call
 from tests.kit.processes import tree
 from tests.kit.scripted_api import ScriptedProcess
+from tests.kit.traces import violations
 
 T = TypeVar("T")
 
@@ -57,6 +59,7 @@ class Row:
     events_lost: int
     unsettled_tokens: int
     gaps: tuple[str, ...]
+    trace: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Hold it against what is promised. Where the harness was not killed, nothing was on the wire."""
@@ -67,6 +70,7 @@ class Row:
         assert self.events_lost == 0, self
         assert self.unsettled_tokens == 0, self
         assert self.gaps == (), self
+        assert self.trace == (), self
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,7 @@ def _row(
     session_id = str(finished["session_id"])
 
     record = _read(desk, lambda database: read_record(database, session_id))
+    spans = _read(desk, lambda database: read_spans(database, session_id))
     after, numbers = record.state, [event.seq for event in record.journal]
     report = play.reports[len(after.questions) - 1]
     assert (code, finished["report"]) == (0, report), finished
@@ -179,6 +184,7 @@ def _row(
         events_lost=max(0, lost) + sum(seq != n for n, seq in enumerate(numbers, start=1)),
         unsettled_tokens=_unsettled(api, after),
         gaps=tuple(gap.what for gap in record.gaps),
+        trace=tuple(violations(spans, record.journal, after)),
     )
 
 
