@@ -301,7 +301,7 @@ class Harness:
 
 def _stopped(state: SessionState) -> list[RunState]:
     """The agent runs that the session ended for, though they could go on if they were given more."""
-    if not state.finished or state.created is None:
+    if state.created is None or not (state.finished or state.taken_up):
         return []
     found = plan(state.created.flow, state)
     if found.outcome is None:

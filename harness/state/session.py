@@ -31,6 +31,8 @@ class SessionState:
     problem: str | None = None
     citations: dict[str, Any] | None = None
     finished: bool = False
+    taken_up: bool = False
+    """Whether it had ended and is being resumed, and nobody has gone on yet."""
     head: int = 0
     written: list[Write] = field(default_factory=list)
     trace: Trace = field(init=False)
@@ -79,6 +81,8 @@ class SessionState:
     def _apply_to_run(self, run: RunState, event: ev.Event) -> None:
         apply_to_run(run, event)
         match event.payload:
+            case ev.AgentRunStarted():
+                self.taken_up = False
             case ev.ToolFinished(sources=sources):
                 self.read.update(sources)
             case ev.AgentRunFinished(writes=writes):
@@ -94,6 +98,7 @@ class SessionState:
                 self.questions = [created.question]
                 self.limits = created.limits
             case ev.SessionResumed(limits=limits):
+                self.taken_up = self.taken_up or self.finished
                 self.status, self.finished = "running", False
                 self.limits = limits or self.limits
             case ev.SessionAsked(question=question):
@@ -103,7 +108,7 @@ class SessionState:
             case ev.SessionSuspended(reason=reason):
                 self.status, self.problem = "suspended", reason
             case ev.SessionFinished() as done:
-                self.status, self.finished = done.status, True
+                self.status, self.finished, self.taken_up = done.status, True, False
                 self.report, self.problem, self.citations = done.report, done.problem, done.citations
             case ev.AgentRunCreated() as created if event.agent_run_id:
                 self.runs[event.agent_run_id] = RunState(

@@ -69,7 +69,10 @@ MATRIX = [
 
 
 def quick_cases() -> list[Case]:
-    """One case of each victim for the lead, one for the single agent, one rare; others in each run."""
+    """One case of each victim for the lead, one for the single agent, one rare; others in each run.
+
+    The last is one that has failed: what was granted was forgotten.
+    """
     dice = random.Random(run_seed())
 
     def any_of(plays: tuple[Play, ...], victim: Victim | None = None, count: int = 1) -> Case:
@@ -78,7 +81,8 @@ def quick_cases() -> list[Case]:
         return Case(case.play, case.point, case.victim, count)
 
     lead = [any_of((LEAD,), victim, dice.choice((1, 1, 2, 3))) for victim in VICTIMS]
-    return [*lead, any_of((SINGLE,)), any_of(RARE)]
+    granted = next(case for case in MATRIX if case.point == "before agent_run.reopened")
+    return [*lead, any_of((SINGLE,)), any_of(RARE), granted]
 
 
 @pytest.fixture
