@@ -65,6 +65,8 @@ class Engine:
                 await self._cancel()
                 return
             decision = plan(session.flow, session.state)
+            for merged in decision.merged:
+                await session.journal.append(merged)
             for run_id in decision.cancel:
                 await self._cancel_run(run_id, "Its work is no longer wanted.")
             if decision.outcome is not None and not decision.cancel:

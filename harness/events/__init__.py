@@ -15,7 +15,7 @@ from harness.events.calls import (
     ToolFinished,
     ToolRequested,
 )
-from harness.events.decisions import GateDecided, RoutingDecided
+from harness.events.decisions import GateDecided, MergedBranch, MergeDecided, RoutingDecided
 from harness.events.delegations import DelegationJoined, DelegationRequested, DelegationVoided
 from harness.events.envelope import Event, now, pretty
 from harness.events.payload import Payload
@@ -56,6 +56,8 @@ __all__ = [
     "Event",
     "GateDecided",
     "HelpAsked",
+    "MergeDecided",
+    "MergedBranch",
     "ModelFailed",
     "ModelFinished",
     "ModelReplayed",

@@ -1,4 +1,4 @@
-"""What is decided between agents: who works next, and whether an answer is good enough."""
+"""What is decided between agents: who works next, what is good enough, which branches are enough."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 from harness.events.payload import Payload
 from harness.messages import Message
+from harness.records import Record
 
 
 class RoutingDecided(Payload):
@@ -29,3 +30,26 @@ class GateDecided(Payload):
     verdict: Literal["pass", "fix", "abstain", "error"]
     problem: str | None = None
     work_s: float = 0.0
+
+
+class MergedBranch(Record):
+    """A branch of a fan-out that had ended when it was decided; `number` counts from 1."""
+
+    number: int
+    name: str
+    status: Literal["done", "needs_help", "failed", "cancelled"]
+
+
+class MergeDecided(Payload):
+    """By a fan-out's policy its branches are enough, or cannot be any more; `problem` says why not.
+
+    `place` names the fan-out in this session. It is a note: what follows is planned from the branches.
+    """
+
+    kind: Literal["merge.decided"] = "merge.decided"
+    place: str
+    path: str
+    parent_id: str | None
+    policy: str
+    branches: tuple[MergedBranch, ...]
+    problem: str | None = None

@@ -17,7 +17,7 @@ from harness.events.calls import (
     ToolFinished,
     ToolRequested,
 )
-from harness.events.decisions import GateDecided, RoutingDecided
+from harness.events.decisions import GateDecided, MergeDecided, RoutingDecided
 from harness.events.delegations import DelegationJoined, DelegationRequested, DelegationVoided
 from harness.events.runs import (
     AgentRunAnswered,
@@ -63,6 +63,7 @@ AnyPayload = Annotated[
     | AgentRunAnswered
     | GateDecided
     | RoutingDecided
+    | MergeDecided
     | DelegationRequested
     | DelegationJoined
     | DelegationVoided,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.events import MergedBranch, MergeDecided
 from harness.flow import FanOut, FirstValid, Quorum, children, label
 from harness.messages import Message
 from harness.plan.step import Place, Plan, Planning, problem_of, result_of, together
@@ -50,6 +51,7 @@ def fan_out(planning: Planning, node: FanOut, place: Place, given: Message) -> P
     at = first[-1].at
     # In the order of the branches, whoever came first: the same results are the same input.
     known = sorted(first, key=lambda branch: branch.number)
+    planning.note(_decided(node, place, known, lack))
     if lack:
         return _failed(known, at, len(below), _enough(node, len(below)), lack)
     done = [branch for branch in known if branch.done]
@@ -61,6 +63,20 @@ def fan_out(planning: Planning, node: FanOut, place: Place, given: Message) -> P
         return Plan(outcome=Outcome(status="done", output=results), at=at)
     merging = place.below("merge", "merge", since=at)
     return planning.node(merge, merging, task_for(planning.state, merge, merging, given, results))
+
+
+def _decided(node: FanOut, place: Place, known: Sequence[_Ended], lack: str) -> MergeDecided:
+    branches = (
+        MergedBranch(number=branch.number, name=branch.name, status=branch.outcome.status) for branch in known
+    )
+    return MergeDecided(
+        place=place.key,
+        path=place.path,
+        parent_id=place.parent_id,
+        policy=node.policy.kind,
+        branches=tuple(branches),
+        problem=lack or None,
+    )
 
 
 def _enough(node: FanOut, branches: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.events import MergeDecided
 from harness.flow import (
     Agent,
     AnyNode,
@@ -39,6 +40,7 @@ class Planner:
     def __init__(self, flow: AnyNode, state: SessionState) -> None:
         self.flow = flow
         self.state = state
+        self._merged: list[MergeDecided] = []
 
     def session(self) -> Plan:
         """Decide what can run now for the newest question."""
@@ -59,7 +61,12 @@ class Planner:
         whole = self.node(self.flow, place, task_for(self.state, self.flow, place, asked, asked.payload))
         wanted = set(whole.live)
         left = (run.id for run in self.state.runs.values() if not run.final and run.id not in wanted)
-        return replace(whole, cancel=tuple(left))
+        return replace(whole, cancel=tuple(left), merged=tuple(self._merged))
+
+    def note(self, decided: MergeDecided) -> None:
+        """Note that a fan-out has been decided, unless the journal says so already."""
+        if decided.place not in self.state.merged:
+            self._merged.append(decided)
 
     def node(self, node: AnyNode, place: Place, task: Message) -> Plan:
         """Decide about a node that has been given a task."""

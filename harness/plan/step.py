@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
+from harness.events import MergeDecided
 from harness.flow import AnyNode, Gate
 from harness.messages import Message
 from harness.records import Limits, Outcome, derived_id
@@ -42,6 +43,7 @@ class Plan:
     has been decided by the event `at`; nothing of it is live then, and `stuck` are the runs whose need for
     help is the node's; `by` is the run whose outcome it is, where it is one run's. `cancel` are the session's
     runs that have not ended and are no longer wanted, `reopen` those that are granted more by a message.
+    `merged` are fan-outs that have been decided and whose decision is not in the journal yet.
     """
 
     create: tuple[RunSpec, ...] = ()
@@ -53,6 +55,7 @@ class Plan:
     reopen: tuple[tuple[str, Message], ...] = ()
     live: tuple[str, ...] = ()
     stuck: tuple[str, ...] = ()
+    merged: tuple[MergeDecided, ...] = ()
 
 
 def together(plans: Iterable[Plan]) -> Plan:
@@ -106,6 +109,10 @@ class Planning(Protocol):
 
     def node(self, node: AnyNode, place: Place, task: Message) -> Plan:
         """Decide about a node that has been given a task."""
+        ...
+
+    def note(self, decided: MergeDecided) -> None:
+        """Note that a fan-out has been decided."""
         ...
 
     def granted(self, grant: Message) -> Plan:

@@ -34,6 +34,7 @@ class SessionState:
     taken_up: bool = False
     """Whether it had ended and is being resumed, and nobody has gone on yet."""
     head: int = 0
+    merged: set[str] = field(default_factory=set)
     written: list[Write] = field(default_factory=list)
     trace: Trace = field(init=False)
 
@@ -110,6 +111,8 @@ class SessionState:
             case ev.SessionFinished() as done:
                 self.status, self.finished, self.taken_up = done.status, True, False
                 self.report, self.problem, self.citations = done.report, done.problem, done.citations
+            case ev.MergeDecided(place=place):
+                self.merged.add(place)
             case ev.AgentRunCreated() as created if event.agent_run_id:
                 self.runs[event.agent_run_id] = RunState(
                     id=event.agent_run_id,

@@ -116,8 +116,10 @@ class Trace:
                 self._end_all(moves, "interrupted")
                 self._whole(moves, ("result", ""), self._root, None, _ENDED[status])
             case ev.AgentRunCreated(parent_id=parent_id):
-                parent = self.newest.get(("agent_run", parent_id or ""))
-                moves.within = parent.span_id if parent else self._root
+                moves.within = self._run_or_root(parent_id)
+            case ev.MergeDecided(place=place, parent_id=parent_id, problem=problem):
+                parent = self._run_or_root(parent_id)
+                self._whole(moves, ("merge", place), parent, None, "error" if problem else "ok")
             case _:
                 pass
         return moves
@@ -183,19 +185,11 @@ class Trace:
         if (open_ := self._opened(("agent_run", run.id))) is not None:
             moves.within = open_.span_id
             return
-        parent = self._parent(run, runs)
-        if run.path.endswith("/merge"):
-            self._start(moves, ("merge", run.id), parent, run)
-            parent = moves.within
-        self._start(moves, ("agent_run", run.id), parent, run)
+        self._start(moves, ("agent_run", run.id), self._parent(run, runs), run)
 
     def _end_run(self, moves: Moves, run: RunState, runs: Mapping[str, RunState], status: SpanStatus) -> None:
         self._end_of_run(moves, run, ("tool", "routing", "gate", "delegation"), "interrupted")
         self._end(moves, ("agent_run", run.id), run, self._parent(run, runs), status)
-        within = moves.within
-        if (merge := self._opened(("merge", run.id))) is not None:
-            moves.end(merge, status)
-        moves.within = within
 
     def _parent(self, run: RunState, runs: Mapping[str, RunState]) -> str | None:
         """Where an agent run hangs: under the call or the gate that asked for it, else under its parent."""
@@ -210,6 +204,10 @@ class Trace:
         names += [("gate", parent.id)] if run.role == "verifier" else []
         found = (self.newest[name] for name in (*names, ("agent_run", parent.id)) if name in self.newest)
         step = next(found, None)
+        return step.span_id if step else self._root
+
+    def _run_or_root(self, run_id: str | None) -> str | None:
+        step = self.newest.get(("agent_run", run_id or ""))
         return step.span_id if step else self._root
 
     @property

@@ -17,8 +17,6 @@ Row = dict[str, Any]
 
 DELEGATE_NAME = "execute_tool delegate"
 
-_OF_RUN = ("agent_run", "merge")
-
 _WORDS = ("problem", "reason", "answer", "help", "retries", "citations")
 """Attributes that quote what agents, tools and services have said: content too."""
 
@@ -130,8 +128,8 @@ def _name(step: Step, payload: ev.AnyPayload, run: RunState | None) -> str:
             return _plain(f"gate {run.gate.verifier if run and run.gate else agent}")
         case "routing", _:
             return f"route {agent}"
-        case "merge", _:
-            return f"merge {agent}"
+        case "merge", ev.MergeDecided(policy=policy):
+            return f"merge {policy}"
         case "result", _:
             return "session result"
         case kind, _:
@@ -189,6 +187,8 @@ def _beginning(
             return {"input": output, "by": run.gate.verifier if run and run.gate else None}
         case ev.GateDecided(by=by):
             return {"by": by}
+        case ev.MergeDecided(policy=policy, path=path, branches=branches):
+            return {"policy": policy, "path": path, "branches": [each.model_dump() for each in branches]}
         case _:
             return {}
 
@@ -234,11 +234,10 @@ def _ending(step: Step, payload: ev.AnyPayload, run: RunState | None, state: Ses
             return {"problem": reason}
         case ev.SessionResumed() if step.kind != "wait":
             return {"problem": "The process at work died."}
-        case ev.AgentRunFinished(outcome=outcome, work_s=work_s) if run and step.kind in (
-            "agent_run",
-            "merge",
-        ):
-            return _outcome(outcome) | (_spent(run, work_s) if step.kind == "agent_run" else {})
+        case ev.AgentRunFinished(outcome=outcome, work_s=work_s) if run and step.kind == "agent_run":
+            return _outcome(outcome) | _spent(run, work_s)
+        case ev.MergeDecided(problem=problem):
+            return {"problem": problem}
         case ev.AgentRunInterrupted(reason=reason):
             return {"problem": reason}
         case ev.ModelFinished() as call:

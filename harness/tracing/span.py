@@ -46,7 +46,7 @@ class Span(Record):
     delegation      tool_use_id, tasks [{"id", "to"}], joined
     routing         number, to, reason
     gate            by, verdict, answer_of
-    merge           policy, branches
+    merge           policy, path, branches [{"number", "name", "status"}]
     wait            reason
     """
 

@@ -237,6 +237,13 @@ RARE = (
         answer="a did: Go",
     ),
     _crew(
+        "branches are merged",
+        "merge.decided",
+        flow="{pattern: fan_out, branches: [a, b], policy: {kind: first_valid}}",
+        asked="Go !hang:b",
+        answer="a did: Go !hang:b",
+    ),
+    _crew(
         "help is asked for and granted",
         "routing.decided",
         "help.asked",
