@@ -10,7 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from benchmarks import agent_run_cpu, embedded_start, gateway, journal_append, offline_run, resume_time
+from benchmarks import (
+    agent_run_cpu,
+    embedded_start,
+    gateway,
+    journal_append,
+    observing,
+    offline_run,
+    resume_time,
+)
 from benchmarks.rows import Row, table
 
 BENCHMARKS: Mapping[str, Callable[[bool], list[Row]]] = {
@@ -19,6 +27,7 @@ BENCHMARKS: Mapping[str, Callable[[bool], list[Row]]] = {
     "gateway": gateway.measure,
     "agent_run_cpu": agent_run_cpu.measure,
     "offline_run": offline_run.measure,
+    "observing": observing.measure,
     "resume_time": resume_time.measure,
 }
 

@@ -31,13 +31,11 @@ def measure(short: bool) -> list[Row]:
     taken: list[float] = []
     cpu: list[float] = []
     with new_home() as home:
-        for name, text in _documents():
-            (home / "sources").mkdir(exist_ok=True)
-            (home / "sources" / name).write_text(text)
-        agents = _run(home)
+        documents(home)
+        agents = run_once(home)
         for _ in range(1 if short else 7):
             began, used = time.perf_counter(), _cpu_of_children()
-            agents = _run(home)
+            agents = run_once(home)
             taken.append(time.perf_counter() - began)
             cpu.append(_cpu_of_children() - used)
     who = ", ".join(f"{agents.count(name)} {name}" for name in dict.fromkeys(agents))
@@ -47,11 +45,19 @@ def measure(short: bool) -> list[Row]:
     ]
 
 
-def _run(home: Path) -> list[str]:
+def documents(home: Path) -> None:
+    """Write the documents of `run_once`."""
+    (home / "sources").mkdir()
+    for name, text in _documents():
+        (home / "sources" / name).write_text(text)
+
+
+def run_once(home: Path, *options: str) -> list[str]:
     """Run the command line to its end and give the agents that worked."""
     # Port 9 discards: an offline run must reach no model.
     env = clean_env(home / "user", "http://127.0.0.1:9", HARNESS_HOME=str(home / "harness"))
     command = ["-m", "harness", "run", QUESTION, "--offline", "--json", "--sources", str(home / "sources")]
+    command += options
     try:
         printed = output_of(*command, env=env, timeout_s=120)
     finally:

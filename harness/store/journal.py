@@ -41,9 +41,6 @@ Listener = Callable[[Event, SessionState], None]
 KEEP_ALL = Keeper()
 NOTHING = Shown()
 
-_CLOSED = ("span_id", "ended_at", "status", "closed")
-_OPENED = ("parent_span_id", "agent_run_id", "kind", "name", "started_at", "opened", *_CLOSED)
-
 
 class Journal:
     """Reads and appends one session's events and keeps the fold of them.
@@ -130,28 +127,26 @@ class Journal:
         return event
 
     def _traced(self, payload: AnyPayload, run_id: str | None, shown: Shown) -> Row:
-        """What the statement is told of spans: the event's own, and a list for each column of the rows."""
+        """What the statement is told of spans: the event's own, and those that it opens and closes."""
         moves = self.state.trace.moves(payload, run_id, self.state.runs)
-        opened: list[Row] = []
-        closed: list[Row] = []
-        if self._keeper is not None:
-            rows = span_rows(
-                moves,
-                payload,
-                self.state,
-                shown=shown,
-                at=now(),
-                seen_at=self.lease.seen_at,
-                keeper=self._keeper,
-            )
-            opened, closed = rows.opened, rows.closed
-        for each in (*opened, *closed):
-            each |= {name: _text(each[name]) for name in ("opened", "closed") if name in each}
-        return (
-            {"span_id": moves.within}
-            | {f"opened.{name}": [each.get(name) for each in opened] for name in _OPENED}
-            | {f"closed.{name}": [each.get(name) for each in closed] for name in _CLOSED}
+        if self._keeper is None:
+            return {"span_id": moves.within, "opened": None, "closed": None}
+        rows = span_rows(
+            moves,
+            payload,
+            self.state,
+            shown=shown,
+            at=now(),
+            seen_at=self.lease.seen_at,
+            keeper=self._keeper,
         )
+        for row in (*rows.opened, *rows.closed):
+            row |= {name: _text(row[name]) for name in ("opened", "closed") if name in row}
+        return {
+            "span_id": moves.within,
+            "opened": _text(rows.opened) if rows.opened else None,
+            "closed": _text(rows.closed) if rows.closed else None,
+        }
 
     async def _commit(self, row: dict[str, Any]) -> dict[str, Any]:
         stored = await self.database.one(_SQL["append_event"], row)

@@ -2,7 +2,8 @@
 -- One statement proves the lease's token, advances the session row and appends the event.
 -- No row comes back when the token is stale or an event of this id is there already. An earlier try of the
 -- same append may still be committing: then its row is met at the insert, and one seq stays unused.
--- The spans that the event opens and closes are written with it; their times are the process's own.
+-- The spans that the event opens and closes are written with it; their times are the process's own. What
+-- they tell comes as JSON text within the JSON, so that it may hold escaped NUL and lone surrogates.
 with own as (
     update session
        set head = head + 1,
@@ -20,26 +21,21 @@ with own as (
      where %(conversation)s::text is not null
     on conflict (session_id, agent_run_id, conversation) do nothing
 ), opened as (
-    insert into span (session_id, seq, span_id, parent_span_id, agent_run_id, kind, name, started_at,
-                      opened, ended_at, status, closed)
-    select %(session_id)s, own.head, its.*
+    insert into span (session_id, seq, span_id, parent_span_id, agent_run_id, kind, name, started_at, ended_at,
+                      status, opened, closed)
+    select %(session_id)s, own.head, its.span_id, its.parent_span_id, its.agent_run_id, its.kind, its.name,
+           its.started_at, its.ended_at, coalesce(its.status, 'open'), its.opened::json, its.closed::json
       from own,
-           (select span_id, parent_span_id, agent_run_id, kind, name, started_at, opened::json, ended_at,
-                   coalesce(status, 'open'), closed::json
-              from unnest(%(opened.span_id)s::text[], %(opened.parent_span_id)s::text[],
-                          %(opened.agent_run_id)s::uuid[], %(opened.kind)s::text[], %(opened.name)s::text[],
-                          %(opened.started_at)s::timestamptz[], %(opened.opened)s::text[],
-                          %(opened.ended_at)s::timestamptz[], %(opened.status)s::text[],
-                          %(opened.closed)s::text[])
-                as its (span_id, parent_span_id, agent_run_id, kind, name, started_at, opened, ended_at,
-                        status, closed)) as its
+           json_to_recordset(%(opened)s)
+               as its (span_id text, parent_span_id text, agent_run_id uuid, kind text, name text,
+                       started_at timestamptz, ended_at timestamptz, status text, opened text, closed text)
     on conflict (session_id, span_id) do nothing
 ), closed as (
     update span
        set ended_at = greatest(its.ended_at, span.started_at), status = its.status, closed = its.closed::json
       from own,
-           unnest(%(closed.span_id)s::text[], %(closed.ended_at)s::timestamptz[], %(closed.status)s::text[],
-                  %(closed.closed)s::text[]) as its (span_id, ended_at, status, closed)
+           json_to_recordset(%(closed)s)
+               as its (span_id text, ended_at timestamptz, status text, closed text)
      where span.session_id = %(session_id)s and span.span_id = its.span_id and span.ended_at is null
 )
 insert into event (session_id, seq, id, kind, version, token, agent_run_id, span_id, payload)

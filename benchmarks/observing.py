@@ -1,0 +1,109 @@
+"""What spans cost: the same work with them and without them, in turn, in one run.
+
+A span is a model call's here: its checkpoint with 8 kB of newly told messages, its end with 2 kB of answer.
+Without spans the same events are committed. CPU is that of this process and of the store's server together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.offline_run import documents, run_once
+from benchmarks.places import new_home, running_store, session
+from benchmarks.rows import Row, spread
+from harness import events as ev
+from harness.records import Usage
+from harness.store.embedded import status
+from harness.store.journal import Journal
+from harness.tracing.content import Keeper
+from harness.tracing.describe import Shown
+
+MOST_CPU_MS = 1.0
+BATCH = 100
+"""Calls between two looks at the clocks: the system tells a process its CPU in steps of 10 ms."""
+
+_TOLD = [{"role": "user", "content": [{"type": "text", "text": "tides and winds " * 512}]}]
+_ANSWER = [{"type": "text", "text": "The moon and the sun. " * 93}]
+
+
+def measure(short: bool) -> list[Row]:
+    return [*_cpu(short), *_wall(short)]
+
+
+def _cpu(short: bool) -> list[Row]:
+    with running_store() as home:
+        on, off = asyncio.run(_spans(home, 5 if short else 30))
+    added = [with_ - without for with_, without in zip(on, off, strict=True)]
+    return [
+        Row.of("observing", "CPU of a model call's two events, no span", off, "ms"),
+        Row.of("observing", "CPU that its span adds", added, "ms", target=MOST_CPU_MS),
+    ]
+
+
+async def _spans(home: Path, batches: int) -> tuple[list[float], list[float]]:
+    """CPU seconds for each call, batch after batch, with spans and without them in turn."""
+    async with session(home, 1) as (journal, (run_id,)):
+        server = psutil.Process(status(home).pid)
+        silent = Journal(journal.database, journal.lease, journal.state, keeper=None)
+        seen = Journal(journal.database, journal.lease, journal.state, keeper=Keeper())
+        taken: dict[bool, list[float]] = {True: [], False: []}
+        for number in range(2 * batches + 2):
+            kept = number % 2 == 0
+            began = _cpu_of(server)
+            for each in range(BATCH):
+                await _call(seen if kept else silent, run_id, f"{number}.{each}")
+            taken[kept].append((_cpu_of(server) - began) / BATCH)
+    return taken[True][1:], taken[False][1:]
+
+
+async def _call(journal: Journal, run_id: str, call_id: str) -> None:
+    asked = ev.ModelRequested(
+        call_id=call_id, request_hash=call_id, ordinal=0, auxiliary=False, model="claude-sonnet-5-5"
+    )
+    await journal.append(asked, run_id=run_id, shown=Shown(input=_TOLD))
+    answered = ev.ModelFinished(
+        call_id=call_id,
+        auxiliary=False,
+        model="claude-sonnet-5-5",
+        message_id=f"msg_{call_id}",
+        stop_reason="tool_use",
+        usage=Usage(input_tokens=2000, output_tokens=500, model_calls=1, attempts=1),
+        cost_usd=0.01,
+        first_token_s=0.5,
+    )
+    await journal.append(answered, run_id=run_id, shown=Shown(output=_ANSWER))
+
+
+def _cpu_of(server: psutil.Process) -> float:
+    """CPU seconds of this process and of every process of the server."""
+    used = time.process_time()
+    for process in (server, *server.children(recursive=True)):
+        times = process.cpu_times()
+        used += times.user + times.system
+    return used
+
+
+def _wall(short: bool) -> list[Row]:
+    """Whole offline runs from the command line, with spans and without them in turn."""
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    with new_home() as home:
+        documents(home)
+        for kept in (True, False):
+            (home / str(kept)).mkdir()
+            (home / str(kept) / "harness.toml").write_text(f"tracing.enabled = {str(kept).lower()}\n")
+        for number in range(4 if short else 22):
+            kept = number % 2 == 0
+            began = time.perf_counter()
+            run_once(home, "--project", str(home / str(kept)))
+            taken[kept].append(time.perf_counter() - began)
+    on, off = taken[True][1:], taken[False][1:]
+    # The median of the pairs' ratios: what else the machine does changes slowly.
+    ratio = spread([a / b for a, b in zip(on, off, strict=True)])[1]
+    return [
+        Row.of("observing", "harness run --offline without spans", off, "s"),
+        Row.of("observing", "harness run --offline with spans", on, "s", ratio=ratio, note="target 1.03"),
+    ]
