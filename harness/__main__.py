@@ -24,6 +24,10 @@ COMMANDS = {
     "cancel": ("harness.cli.sessions", "Stop a session for good."),
     "sessions": ("harness.cli.sessions", "List the sessions, the newest first."),
     "show": ("harness.cli.show", "Show a session: agent runs, checkpoints, usage, report."),
+    "trace": (
+        "harness.cli.trace",
+        "See whether spans have reached their receiver, send them, or write them out.",
+    ),
     "agents": ("harness.cli.agents", "List the agents, examine them, or begin a new one."),
     "flows": ("harness.cli.flows", "List the flows, check one, or draw it."),
     "init": ("harness.cli.init", "Make a folder a project with settings, agents, prompts and hooks."),

@@ -6,15 +6,22 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag
 
 from harness.records import Record
 
 
-def _http_url(value: str) -> str:
+def http_url(value: str) -> str:
+    """Give a URL of a server, without a slash at its end. Raises ValueError when it is none."""
+    problem = "should be a URL that begins with http:// or https://"
     if not re.match(r"https?://[^/\s]+", value):
-        raise ValueError("should be a URL that begins with http:// or https://")
+        raise ValueError(problem)
+    try:
+        urlsplit(value).port  # noqa: B018 - reading it is what checks it
+    except ValueError as error:
+        raise ValueError(f"{problem} and has a valid host and port") from error
     return value.rstrip("/")
 
 
@@ -22,7 +29,28 @@ def _folder(value: Path) -> Path:
     return value.expanduser().absolute()
 
 
-Url = Annotated[str, AfterValidator(_http_url)]
+def header_pairs(text: str) -> dict[str, str]:
+    """Read `name=value,name=value`, as OpenTelemetry writes headers: values are percent-encoded.
+
+    Raises ValueError, without the text: it holds secrets.
+    """
+    found = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        name, sign, value = (part.strip() for part in pair.partition("="))
+        value = unquote(value)
+        if not (sign and re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) and value.isprintable()):
+            raise ValueError("should be name=value,name=value")
+        found[name.lower()] = value
+    return found
+
+
+def _headers(value: SecretStr) -> SecretStr:
+    header_pairs(value.get_secret_value())
+    return value
+
+
+Headers = Annotated[SecretStr, AfterValidator(_headers)]
+Url = Annotated[str, AfterValidator(http_url)]
 Folder = Annotated[Path, AfterValidator(_folder)]
 
 
@@ -171,7 +199,7 @@ class Tracing(Record):
     otlp_url: Url | None = Field(
         default=None, description="An OpenTelemetry receiver (OTLP over HTTP) to send to instead of Langfuse."
     )
-    otlp_headers: SecretStr | None = Field(
+    otlp_headers: Headers | None = Field(
         default=None, description="Headers for it, as `name=value,name=value`, from the environment only."
     )
 
@@ -180,7 +208,7 @@ class Langfuse(Record):
     """Where ended spans are exported to. Without both keys nothing is exported."""
 
     base_url: Url = Field(default="https://cloud.langfuse.com", description="The Langfuse server.")
-    public_key: str | None = Field(default=None, description="The project's public key.")
+    public_key: str | None = Field(default=None, pattern=r"^[!-~]+$", description="The project's public key.")
     secret_key: SecretStr | None = Field(
         default=None, description="The project's secret key, from the environment only."
     )

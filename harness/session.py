@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from harness.context import SessionContext, UpstreamKind
 from harness.corpus.corpus import Corpus, Source
 from harness.engine import Engine
 from harness.errors import LeaseLost
+from harness.export.exporting import exporting
 from harness.gateway.app import Gateway
 from harness.gateway.offline import OfflineUpstream
 from harness.gateway.upstream import LiveUpstream
@@ -77,32 +79,43 @@ class Session:
     async def __aiter__(self) -> AsyncGenerator[Progress, None]:
         """Advance the session. Should the lease be lost, the result says so; nothing further was written."""
         yield SessionStarted(event=self._event, session_id=self.id)
-        if self._lease is not None:
-            lines: asyncio.Queue[Progress | None] = asyncio.Queue()
-
-            def listen(event: ev.Event, state: SessionState) -> None:
-                if (line := change(event, state)) is not None:
-                    lines.put_nowait(line)
-
-            self._journal.listen(listen)
-            work = asyncio.create_task(self._advance(self._lease), name=f"session {self.id}")
-            work.add_done_callback(lambda _: lines.put_nowait(None))
-            try:
-                while (line := await lines.get()) is not None:
+        if self._lease is None:
+            self._result = result(self.state)
+            yield self._result
+            return
+        # Around all of it, the release of the lease included: nobody waits for spans but this iteration.
+        async with exporting(self._tools.settings, self._journal.database.impatient, self.id):
+            async with aclosing(self._changes(self._lease)) as changes:
+                async for line in changes:
                     yield line
-            finally:
-                work.cancel()
-                await asyncio.wait({work})
-                await asyncio.shield(self._lease.release())
-            if not work.cancelled():
-                try:
-                    work.result()
-                except LeaseLost as problem:
-                    self._lost = str(problem)
-        self._result = result(self.state)
-        if self._lost is not None:
-            self._result = self._result.model_copy(update={"status": "suspended", "problem": self._lost})
-        yield self._result
+            self._result = result(self.state)
+            if self._lost is not None:
+                lost = {"status": "suspended", "problem": self._lost}
+                self._result = self._result.model_copy(update=lost)
+            yield self._result
+
+    async def _changes(self, lease: Lease) -> AsyncGenerator[Progress, None]:
+        lines: asyncio.Queue[Progress | None] = asyncio.Queue()
+
+        def listen(event: ev.Event, state: SessionState) -> None:
+            if (line := change(event, state)) is not None:
+                lines.put_nowait(line)
+
+        self._journal.listen(listen)
+        work = asyncio.create_task(self._advance(lease), name=f"session {self.id}")
+        work.add_done_callback(lambda _: lines.put_nowait(None))
+        try:
+            while (line := await lines.get()) is not None:
+                yield line
+        finally:
+            work.cancel()
+            await asyncio.wait({work})
+            await asyncio.shield(lease.release())
+        if not work.cancelled():
+            try:
+                work.result()
+            except LeaseLost as problem:
+                self._lost = str(problem)
 
     async def _advance(self, lease: Lease) -> None:
         tools, created = self._tools, self.state.created

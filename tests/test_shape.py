@@ -18,7 +18,7 @@ LONGEST = 360
 """Lines of a source file."""
 
 LAYERS: dict[str, tuple[str, ...]] = {
-    "words": ("errors", "messages", "quotes", "records", "strict_yaml", "wire", "wording"),
+    "words": ("errors", "messages", "outbound", "quotes", "records", "strict_yaml", "wire", "wording"),
     "content": (
         "citations",
         "content",
@@ -43,6 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "transcript",
     ),
     "store": ("crashpoints", "store"),
+    "export": ("export",),
     "agents": (
         "bundles",
         "corpus",

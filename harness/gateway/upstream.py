@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import truststore
 
 from harness.errors import GatewayError
+from harness.outbound import LOST, NEVER_SENT, client, proxy_for, said
 
 
 @dataclass(frozen=True)
@@ -56,9 +53,6 @@ _OWN = {"host", "connection", "content-length", "transfer-encoding", "accept-enc
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
 """Seconds. A model may think for minutes before its first token, and pings keep a stream alive after it."""
 
-_LOST = (aiohttp.ClientError, TimeoutError)
-_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-
 
 class LiveUpstream:
     """The Anthropic API, or any endpoint that speaks its Messages API."""
@@ -66,14 +60,8 @@ class LiveUpstream:
     def __init__(self, base_url: str, api_key: str) -> None:
         self._url = base_url.rstrip("/") + "/v1/messages"
         self._api_key = api_key
-        self._proxy = _proxy_for(self._url)
-        self._client = aiohttp.ClientSession(
-            # The system's own certificates, as browsers use them: a company's are often among them.
-            connector=aiohttp.TCPConnector(limit=0, ssl=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=_TIMEOUT,
-            auto_decompress=False,
-        )
+        self._proxy = proxy_for(self._url)
+        self._client = client(_TIMEOUT, auto_decompress=False)
 
     @asynccontextmanager
     async def send(
@@ -88,10 +76,10 @@ class LiveUpstream:
             response = await self._client.post(
                 url, data=body, headers=passed, proxy=self._proxy, allow_redirects=False
             )
-        except _LOST as problem:
+        except LOST as problem:
             raise UpstreamLost(
-                f"The model service could not be reached: {_said(problem)}",
-                sent=not isinstance(problem, _NEVER_SENT),
+                f"The model service could not be reached: {said(problem)}",
+                sent=not isinstance(problem, NEVER_SENT),
             ) from problem
         async with response:
             answered = {name.lower(): value for name, value in response.headers.items()}
@@ -111,18 +99,5 @@ async def _translated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
         async for chunk in chunks:
             yield chunk
-    except _LOST as problem:
-        raise UpstreamLost(f"The model's answer broke off: {_said(problem)}") from problem
-
-
-def _proxy_for(url: str) -> str | None:
-    """The proxy that this machine is told to use for a URL, by its environment or its system's settings."""
-    parts = urlsplit(url)
-    if proxy_bypass(parts.netloc):
-        return None
-    proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
-
-
-def _said(problem: Exception) -> str:
-    return str(problem) or type(problem).__name__
+    except LOST as problem:
+        raise UpstreamLost(f"The model's answer broke off: {said(problem)}") from problem

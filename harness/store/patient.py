@@ -20,6 +20,11 @@ class PatientDatabase(Database):
         self._database = database
         self._lease = lease
 
+    @property
+    def impatient(self) -> Database:
+        """The same database for what is not the session's work: it waits for nothing and needs no lease."""
+        return self._database
+
     async def one(self, sql: LiteralString, params: Params | None = None) -> dict[str, Any] | None:
         """Give the first row, or None when there is none."""
         return await self._lease.waiting(lambda: self._database.one(sql, params))

@@ -16,14 +16,28 @@ _SQL = queries("spans")
 
 @dataclass(frozen=True)
 class Standing:
-    """How many spans are where. `sent_again` may have reached the receiver twice; `oldest` waits longest."""
+    """How many spans are where.
+
+    Of those `waiting`, some are `held` by an exporter at this moment, or by one that has died a short while
+    ago. `sent_again` may have reached the receiver twice; `oldest` waits longest.
+    """
 
     open: int
     waiting: int
+    held: int
     sent: int
     refused: int
     sent_again: int
     oldest: datetime | None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A span that has ended, with the tenant and the flow of its session."""
+
+    span: Span
+    tenant: str
+    flow: str
 
 
 async def read_spans(database: Database, session_id: str) -> list[Span]:
@@ -38,34 +52,48 @@ async def standing(database: Database, tenant: str, session_id: str | None = Non
     return Standing(**row)
 
 
-class Outbox:
-    """Spans that have ended and wait to be exported; `session_id` narrows it to those of one session.
+async def refusals(database: Database, tenant: str, session_id: str | None = None) -> list[tuple[str, int]]:
+    """Give why spans were refused for good, the most frequent reasons first, each with its count."""
+    given = {"tenant": tenant, "session_id": session_id}
+    return [(row["problem"], row["spans"]) for row in await database.all(_SQL["refusals"], given)]
 
-    Taken spans are out of others' sight for `hold` seconds: an exporter that dies gives them back by that.
+
+class Outbox:
+    """A tenant's spans that have ended and wait to be exported; `session_id` narrows it to one session's.
+
+    Taken spans are out of others' sight for `hold_s` seconds: an exporter that dies gives them back by that.
     """
 
-    def __init__(self, database: Database, session_id: str | None = None, *, hold_s: float = 120.0) -> None:
+    def __init__(
+        self, database: Database, tenant: str, session_id: str | None = None, *, hold_s: float = 120.0
+    ) -> None:
+        self.hold_s = hold_s
         self._database = database
+        self._tenant = tenant
         self._session_id = session_id
-        self._hold_s = hold_s
 
-    async def take(self, limit: int) -> list[Span]:
+    async def take(self, limit: int) -> list[Ended]:
         """Take spans that are due, the longest waiting first."""
-        given = {"session_id": self._session_id, "limit": limit, "hold": self._hold_s}
-        return [_span(row) for row in await self._database.all(_SQL["take_spans"], given)]
+        given = {"tenant": self._tenant, "session_id": self._session_id, "limit": limit, "hold": self.hold_s}
+        rows = await self._database.all(_SQL["take_spans"], given)
+        return [Ended(_span(row), row["tenant"], row["flow"]) for row in rows]
 
     async def sent(self, spans: Sequence[Span]) -> None:
         """Note that the receiver has these."""
         await self._database.run(_SQL["spans_sent"], _ids(spans))
 
-    async def later(self, spans: Sequence[Span], pause_s: float) -> None:
-        """Give spans back, to be taken again after a pause."""
-        await self._database.run(_SQL["spans_later"], _ids(spans) | {"pause": pause_s})
+    async def later(self, spans: Sequence[Span], *, doubtful: bool) -> None:
+        """Give spans back, to be taken again by anybody; `doubtful`: the receiver may have them already."""
+        await self._database.run(_SQL["spans_later"], _ids(spans) | {"doubtful": doubtful})
 
     async def refuse(self, span: Span, problem: str) -> None:
         """Note that the receiver will never take a span, and why."""
         given = {"session_id": span.session_id, "span_id": span.span_id, "problem": problem}
         await self._database.run(_SQL["span_refused"], given)
+
+    async def standing(self) -> Standing:
+        """Count the spans it is about."""
+        return await standing(self._database, self._tenant, self._session_id)
 
 
 def _ids(spans: Sequence[Span]) -> dict[str, Any]:

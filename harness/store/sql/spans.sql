@@ -9,17 +9,20 @@ select session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, start
 -- Spans that have ended and are due. Whoever takes them has `hold` seconds before they are due again.
 update span
    set tries = tries + 1, next_try = clock_timestamp() + make_interval(secs => %(hold)s)
- where (session_id, span_id) in (
-        select session_id, span_id
-          from span
+  from session
+ where session.id = span.session_id
+   and (span.session_id, span.span_id) in (
+        select span.session_id, span.span_id
+          from span join session on session.id = span.session_id
          where ended_at is not null and sent_at is null and refused is null
            and next_try <= clock_timestamp()
+           and session.tenant = %(tenant)s
            and (%(session_id)s::uuid is null or session_id = %(session_id)s)
          order by next_try, ended_at
          limit %(limit)s
-           for update skip locked)
-returning session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, started_at, ended_at, status,
-          opened, closed, tries, sent_at, refused;
+           for update of span skip locked)
+returning span.session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, started_at, ended_at,
+          span.status, opened, closed, tries, sent_at, refused, session.tenant, session.flow;
 
 -- name: spans_sent
 update span
@@ -27,8 +30,9 @@ update span
  where session_id = any(%(session_ids)s::uuid[]) and span_id = any(%(span_ids)s::text[]) and sent_at is null;
 
 -- name: spans_later
+-- A try that surely did not reach the receiver counts as none.
 update span
-   set next_try = clock_timestamp() + make_interval(secs => %(pause)s)
+   set next_try = clock_timestamp(), tries = tries - (not %(doubtful)s)::int
  where session_id = any(%(session_ids)s::uuid[]) and span_id = any(%(span_ids)s::text[]) and sent_at is null;
 
 -- name: span_refused
@@ -37,6 +41,8 @@ update span set refused = %(problem)s where session_id = %(session_id)s and span
 -- name: standing
 select count(*) filter (where ended_at is null) as open,
        count(*) filter (where ended_at is not null and sent_at is null and refused is null) as waiting,
+       count(*) filter (where ended_at is not null and sent_at is null and refused is null
+                          and next_try > clock_timestamp()) as held,
        count(*) filter (where sent_at is not null) as sent,
        count(*) filter (where refused is not null) as refused,
        count(*) filter (where sent_at is not null and tries > 1) as sent_again,
@@ -44,6 +50,13 @@ select count(*) filter (where ended_at is null) as open,
   from span join session on session.id = span.session_id
  where session.tenant = %(tenant)s
    and (%(session_id)s::uuid is null or span.session_id = %(session_id)s);
+
+-- name: refusals
+select refused as problem, count(*) as spans
+  from span join session on session.id = span.session_id
+ where session.tenant = %(tenant)s and refused is not null
+   and (%(session_id)s::uuid is null or span.session_id = %(session_id)s)
+ group by refused order by count(*) desc, refused limit 5;
 
 -- name: forget_sent
 delete from span

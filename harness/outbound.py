@@ -1,0 +1,41 @@
+"""HTTP to servers elsewhere: with the certificates and the proxies that this machine trusts."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import truststore
+
+LOST = (aiohttp.ClientError, TimeoutError)
+"""What a request raises when its server cannot be reached or falls silent."""
+
+NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+"""Those of them after which the server surely has not seen the request."""
+
+
+def client(timeout: aiohttp.ClientTimeout, *, auto_decompress: bool = True) -> aiohttp.ClientSession:
+    """Give a client that keeps no cookies and opens as many connections as it is asked for."""
+    return aiohttp.ClientSession(
+        # The system's own certificates, as browsers use them: a company's are often among them.
+        connector=aiohttp.TCPConnector(limit=0, ssl=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=timeout,
+        auto_decompress=auto_decompress,
+    )
+
+
+def proxy_for(url: str) -> str | None:
+    """Give the proxy that this machine is told to use for a URL, by its environment or its settings."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def said(problem: Exception) -> str:
+    """Give what an error says, or else what it is."""
+    return str(problem) or type(problem).__name__
