@@ -166,7 +166,8 @@ class Shipper:
 
     def _failed(self, problem: str, asked_s: float | None = None) -> Literal[False]:
         if not self._failures:
-            log.warning("Spans cannot be delivered now; they are kept, and sent later: %s", problem)
+            why = problem.rstrip(".")
+            log.warning("Spans cannot be delivered now; they are kept, and sent later: %s.", why)
         self._failures += 1
         self._asked_s, self._problem = asked_s or 0.0, problem
         return False

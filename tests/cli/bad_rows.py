@@ -193,4 +193,65 @@ SESSIONS = (
     Row("bundle that is not here", ("resume", GHOSTLY), ("bundle ghost", "project folder"), "main"),
 )
 
-ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS)
+KEYS = {"LANGFUSE_PUBLIC_KEY": "pk", "LANGFUSE_SECRET_KEY": "sk"}
+
+TRACES = (
+    Row(
+        "no receiver",
+        ("trace", "flush"),
+        ("No receiver", "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY", "tracing.otlp_url"),
+    ),
+    Row(
+        "half a receiver",
+        ("trace", "flush"),
+        ("set LANGFUSE_SECRET_KEY for",),
+        env={"LANGFUSE_PUBLIC_KEY": "pk"},
+    ),
+    Row(
+        "key of two lines",
+        ("trace", "flush"),
+        ("LANGFUSE_PUBLIC_KEY",),
+        env={**KEYS, "LANGFUSE_PUBLIC_KEY": "p\nk"},
+    ),
+    Row("receiver's url", ("trace", "flush"), ("LANGFUSE_BASE_URL", "http"), env={"LANGFUSE_BASE_URL": "x"}),
+    Row(
+        "receiver's port",
+        ("trace", "status"),
+        ("LANGFUSE_BASE_URL", "valid host and port"),
+        env={"LANGFUSE_BASE_URL": "http://127.0.0.1:99999"},
+    ),
+    Row(
+        "receiver's headers",
+        ("trace", "flush"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "name=value"),
+        env={"OTEL_EXPORTER_OTLP_HEADERS": "secret"},
+    ),
+    Row("no session to flush", ("trace", "flush", "zebra"), ("'zebra' is no session id",), env=KEYS),
+    Row("unknown session to flush", ("trace", "flush", "0123"), ("no session '0123'",), "main", env=KEYS),
+    Row("status of another tenant's", ("trace", "status", FOREIGN), ("no session",), "main"),
+    Row("export of nothing", ("trace", "export", UNKNOWN, "--json"), ("no session",), "main"),
+    Row("export nowhere", ("trace", "export", FINISHED), ("either --json or --otlp",)),
+    Row(
+        "export to two places",
+        ("trace", "export", FINISHED, "--json", "--otlp", "http://127.0.0.1:9"),
+        ("either --json or --otlp",),
+    ),
+    Row(
+        "export to no url",
+        ("trace", "export", FINISHED, "--otlp", "langfuse"),
+        ("--otlp", "'langfuse'", "http"),
+    ),
+    Row(
+        "export into a folder",
+        ("trace", "export", FINISHED, "--json", "--out", "here"),
+        ("is a folder",),
+        prepare=_empty_folder("here"),
+    ),
+    Row(
+        "export a post into a file",
+        ("trace", "export", FINISHED, "--otlp", "http://127.0.0.1:9", "--out", "t.json"),
+        ("--out with --json only",),
+    ),
+)
+
+ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS, *TRACES)

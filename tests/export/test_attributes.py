@@ -31,7 +31,7 @@ def one(kind: SpanKind, **about: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", get_args(SpanKind))
 def test_every_span_says_whose_it_is(kind: SpanKind) -> None:
-    """Langfuse knows no trace but by its spans: session, tenant, environment, release and flow are on each."""
+    """Langfuse knows no trace but by its spans: all carry session, tenant, environment, release, flow."""
     found = one(kind)
     session = found["session.id"]
     assert found["langfuse.session.id"] == found["gen_ai.conversation.id"] == session

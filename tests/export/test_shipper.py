@@ -9,7 +9,6 @@ from collections import Counter
 import pytest
 
 from harness.export.shipper import SUSPICIOUS
-from harness.settings import Settings
 from harness.store.database import Database
 from harness.store.spans import Outbox, refusals, standing
 from tests.export.conftest import Ship
@@ -98,18 +97,16 @@ async def test_a_receiver_that_is_away_loses_nothing(
 
 
 async def test_a_receiver_that_refuses_connections_loses_nothing(
-    database: Database, receiver: OtlpReceiver, settings: Settings, shipping: Ship
+    database: Database, receiver: OtlpReceiver, shipping: Ship
 ) -> None:
     """Nobody listens: the spans wait, and none of them counts as perhaps sent."""
     sheet = research()
     await keep(database, sheet)
-    receiver.__exit__(None, None, None)
+    receiver.stop()
     async with shipping() as shipper:
         drained = await shipper.drain()
     assert "cannot be reached" in drained.problem
     assert await counts(database) == {"waiting": len(sheet.spans)}
-    receiver.__dict__.update(OtlpReceiver().__dict__)
-    receiver.__enter__()
 
 
 async def test_keys_that_are_wrong_are_said_once(
@@ -294,7 +291,7 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(
         heart = asyncio.create_task(beat())
         drained = await shipper.drain(1.0)
         heart.cancel()
-    assert beats > 50
+    assert beats > 20
     assert drained.sent == 0
     assert receiver.posts
     assert await counts(database) == {"waiting": 256}

@@ -114,6 +114,10 @@ class OtlpReceiver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop listening: connections are refused from now on."""
         self._released.set()
         self._server.shutdown()
         self._server.server_close()

@@ -172,7 +172,15 @@ async def keep(database: Database, *sheets: Sheet) -> None:
             "ttl": 1,
         }
         await database.run(_JOURNAL["create_session"], {**row, "holder": Json(Holder.here().model_dump())})
-        await database.run_many(_INSERT, [_row(span) for span in sheet.spans])
+        # A session without events was never begun, and nobody finds it.
+        begun = {"id": sheet.session_id, "head": len(sheet.spans)}
+        await database.run("update session set head = %(head)s where id = %(id)s", begun)
+        await keep_spans(database, *sheet.spans)
+
+
+async def keep_spans(database: Database, *spans: Span) -> None:
+    """Store spans of a session that is there."""
+    await database.run_many(_INSERT, [_row(span) for span in spans])
 
 
 def _row(span: Span) -> dict[str, Any]:
