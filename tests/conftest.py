@@ -24,6 +24,11 @@ _TEMPLATE = "migrated"
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run name programs that are not installed with the tests."""
+    parser.addoption("--phoenix", metavar="PATH", help="the command `phoenix` of an Arize Phoenix")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how to repeat this run's random choices."""
     terminalreporter.write_line(f"seed of this run: HARNESS_TEST_SEED={run_seed()}")

@@ -120,7 +120,7 @@ def test_a_model_call_that_never_ended_has_no_usage() -> None:
 def test_how_it_ended_is_its_level_and_status(status: SpanStatus, level: str | None, code: int) -> None:
     """An error and a death are errors to OpenTelemetry; what stopped on purpose is only marked."""
     sheet = Sheet()
-    problem = {} if status == "ok" else {"problem": "It was so."}
+    problem: dict[str, Any] = {} if status == "ok" else {"problem": "It was so."}
     span = sheet.add("tool", "execute_tool x", status=status, **problem)
     ended = Ended(span, sheet.tenant, sheet.flow)
     found = given(ended)

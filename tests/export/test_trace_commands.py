@@ -9,13 +9,14 @@ from pathlib import Path
 
 from harness.store.database import Database
 from harness.store.spans import Outbox, standing
+from tests.checkout import ROOT
 from tests.cli.processes import document, run_process
 from tests.kit.otlp_receiver import OTLP_PATH, SECRET_KEY, OtlpReceiver
 from tests.kit.spans import keep, research
 
 
 async def command(*args: str, dsn: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(run_process, *args, dsn=dsn, **extra)
+    return await asyncio.to_thread(lambda: run_process(*args, dsn=dsn, cwd=ROOT, **extra))
 
 
 async def test_flush_sends_what_waits(dsn: str, database: Database, receiver: OtlpReceiver) -> None:
