@@ -102,45 +102,15 @@ async def test_a_stale_holder_writes_no_span(database: Database) -> None:
 async def test_an_exporter_takes_what_has_ended_and_nobody_else_has(database: Database) -> None:
     """Open spans stay; what one took, another does not get; what was sent is not taken again."""
     journal, _ = await ended_session(database)
-    first, second = Outbox(database), Outbox(database)
+    first, second = Outbox(database, "default"), Outbox(database, "default")
     taken, others = await asyncio.gather(first.take(3), second.take(100))
-    ids = [span.span_id for span in (*taken, *others)]
+    ids = [ended.span.span_id for ended in (*taken, *others)]
     assert len(ids) == len(set(ids)) == 6
-    await first.sent(taken)
-    await second.sent(others)
-    assert await Outbox(database).take(100) == []
-    found = await standing(database, "t", journal.session_id)
+    await first.sent([ended.span for ended in taken])
+    await second.sent([ended.span for ended in others])
+    assert await first.take(100) == []
+    found = await standing(database, "default", journal.session_id)
     assert (found.sent, found.waiting, found.sent_again) == (6, 0, 0)
-
-
-async def test_what_an_exporter_gives_back_comes_again(database: Database) -> None:
-    """After the pause it asked for, or when it died with it."""
-    await ended_session(database)
-    outbox = Outbox(database, hold_s=0)
-    taken = await outbox.take(100)
-    assert len(await outbox.take(100)) == len(taken) == 6
-    await outbox.later(taken, 3600)
-    assert await outbox.take(100) == []
-    await outbox.later(taken[:2], 0)
-    assert {span.span_id for span in await outbox.take(100)} == {span.span_id for span in taken[:2]}
-
-
-async def test_a_refused_span_is_out_of_the_way(database: Database) -> None:
-    """It is counted, and the others go on."""
-    journal, _ = await ended_session(database)
-    outbox = Outbox(database, journal.session_id, hold_s=0)
-    first, *_ = await outbox.take(100)
-    await outbox.refuse(first, "It is too large.")
-    assert first.span_id not in {span.span_id for span in await outbox.take(100)}
-    assert (await standing(database, "t")).refused == 1
-
-
-async def test_another_sessions_spans_are_left_alone(database: Database) -> None:
-    """An outbox of one session takes its spans only."""
-    mine, _ = await ended_session(database)
-    await ended_session(database)
-    taken = await Outbox(database, mine.session_id).take(100)
-    assert {span.session_id for span in taken} == {mine.session_id}
 
 
 async def test_a_clock_that_went_back_makes_no_negative_time(database: Database) -> None:
