@@ -102,14 +102,14 @@ async def test_a_stale_holder_writes_no_span(database: Database) -> None:
 async def test_an_exporter_takes_what_has_ended_and_nobody_else_has(database: Database) -> None:
     """Open spans stay; what one took, another does not get; what was sent is not taken again."""
     journal, _ = await ended_session(database)
-    first, second = Outbox(database, "default"), Outbox(database, "default")
+    first, second = Outbox(database, "t"), Outbox(database, "t")
     taken, others = await asyncio.gather(first.take(3), second.take(100))
     ids = [ended.span.span_id for ended in (*taken, *others)]
     assert len(ids) == len(set(ids)) == 6
     await first.sent([ended.span for ended in taken])
     await second.sent([ended.span for ended in others])
     assert await first.take(100) == []
-    found = await standing(database, "default", journal.session_id)
+    found = await standing(database, "t", journal.session_id)
     assert (found.sent, found.waiting, found.sent_again) == (6, 0, 0)
 
 
