@@ -1,1 +1,1 @@
-"""Spans that have ended, taken from Postgres and delivered to Langfuse or another OpenTelemetry receiver."""
+"""What leaves the harness for those who look at traces elsewhere: ended spans, and scores."""

@@ -63,28 +63,40 @@ delete from span
  where sent_at < clock_timestamp() - make_interval(days => %(days)s);
 
 -- name: add_score
-insert into score (id, session_id, span_id, name, value, comment)
-values (%(id)s, %(session_id)s, %(span_id)s, %(name)s, %(value)s, %(comment)s)
+-- The same score again changes nothing; a changed one is sent again. Its name and time stay: by its id, its name
+-- and its day Langfuse knows that it is the same one.
+insert into score (id, session_id, span_id, name, value, comment, given_at)
+values (%(id)s, %(session_id)s, %(span_id)s, %(name)s, %(value)s, %(comment)s, %(given_at)s)
 on conflict (id) do update
-   set value = excluded.value, comment = excluded.comment, given_at = clock_timestamp(),
-       sent_at = null, refused = null, tries = 0, next_try = '-infinity';
+   set span_id = excluded.span_id, value = excluded.value, comment = excluded.comment,
+       sent_at = null, refused = null, tries = 0, next_try = '-infinity'
+ where (score.span_id, score.value::text, score.comment)
+       is distinct from (excluded.span_id, excluded.value::text, excluded.comment);
 
 -- name: scores
-select id, session_id, span_id, name, value, comment, given_at, sent_at, refused
-  from score where session_id = %(session_id)s order by given_at;
+select id, session_id, span_id, name, value, comment, given_at, tries, sent_at, refused
+  from score where session_id = %(session_id)s order by given_at, id;
 
 -- name: take_scores
 update score
    set tries = tries + 1, next_try = clock_timestamp() + make_interval(secs => %(hold)s)
  where id in (
-        select id
-          from score
+        select score.id
+          from score join session on session.id = score.session_id
          where sent_at is null and refused is null and next_try <= clock_timestamp()
+           and session.tenant = %(tenant)s
            and (%(session_id)s::uuid is null or session_id = %(session_id)s)
          order by next_try, given_at
          limit %(limit)s
-           for update skip locked)
-returning id, session_id, span_id, name, value, comment, given_at, sent_at, refused;
+           for update of score skip locked)
+returning id, session_id, span_id, name, value, comment, given_at, tries, sent_at, refused;
+
+-- name: scores_left
+select count(*) as left
+  from score join session on session.id = score.session_id
+ where sent_at is null and refused is null
+   and session.tenant = %(tenant)s
+   and (%(session_id)s::uuid is null or session_id = %(session_id)s);
 
 -- name: scores_sent
 update score set sent_at = clock_timestamp() where id = any(%(ids)s::uuid[]);
