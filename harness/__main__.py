@@ -28,6 +28,7 @@ COMMANDS = {
         "harness.cli.trace",
         "See whether spans have reached their receiver, send them, or write them out.",
     ),
+    "score": ("harness.cli.score", "Say what you think of a session, as a number or a word."),
     "agents": ("harness.cli.agents", "List the agents, examine them, or begin a new one."),
     "flows": ("harness.cli.flows", "List the flows, check one, or draw it."),
     "init": ("harness.cli.init", "Make a folder a project with settings, agents, prompts and hooks."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -14,13 +15,17 @@ from harness.cli.output import JsonLines, PlainLines, View, answer_report
 from harness.cli.signals import Interrupts, run
 from harness.cli.stderr import say
 from harness.cli.summary import heading, summary
-from harness.errors import BadInput, HarnessError
+from harness.errors import BadInput, HarnessError, StoreError
+from harness.export.langfuse import receives, trace_address
 from harness.progress import AgentRunChanged, AgentRunSummary, Result, SessionStarted, result
 from harness.records import AgentRunStatus, SessionStatus
+from harness.store.spans import standing
 
 if TYPE_CHECKING:
     from harness.library import Harness
     from harness.session import Session
+
+log = logging.getLogger(__name__)
 
 EXIT: dict[SessionStatus, int] = {
     "done": 0,
@@ -71,10 +76,24 @@ async def _advance(
         _deliver(ended, common, out)
         interrupted = interrupts.received and ended.status == "suspended"
         if not common.as_json:
-            say(summary(ended, session.state, common, took_s))
+            trace = None if interrupted else await _trace(harness, session.id)
+            say(summary(ended, session.state, common, took_s, trace))
         elif interrupted:
             say(f"Go on with: {common.command('resume', session.id)}")
     return INTERRUPTED if interrupted else EXIT[ended.status]
+
+
+async def _trace(harness: Harness, session_id: str) -> str | None:
+    """The address of the session's trace, once Langfuse has spans of it."""
+    settings = harness.settings
+    if not receives(settings):
+        return None
+    try:
+        exported = await standing(await harness.database(), settings.tenant, session_id)
+    except StoreError as problem:
+        log.debug("whether spans were exported is not known: %s", problem)
+        return None
+    return await trace_address(settings, session_id) if exported.sent else None
 
 
 def _view(common: Common) -> View:

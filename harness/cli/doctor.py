@@ -15,6 +15,7 @@ from harness.cli.options import Common, common
 from harness.cli.output import answer, answer_json
 from harness.cli.signals import run_whole
 from harness.errors import BadInput, HarnessError
+from harness.export.langfuse import auth_check
 from harness.records import Record
 from harness.settings import Settings
 from harness.store.database import place
@@ -41,7 +42,7 @@ class Check(Record):
 @click.option("--session", "session_id", metavar="ID", help="Check that this session's record is whole.")
 @common
 def doctor(common: Common, session_id: str | None) -> int:
-    """Check the project, the Claude CLI, the key, the database, and that hooks really stop a tool.
+    """Check the project, the Claude CLI, the keys, the database, and that hooks really stop a tool.
 
     It calls no model. It ends with 1 when something is wrong.
     """
@@ -79,6 +80,8 @@ async def _checks(common: Common) -> AsyncIterator[Check]:
     yield await asyncio.to_thread(_claude_cli)
     yield _key(harness.settings)
     yield await _database(harness.settings)
+    if (found := await auth_check(harness.settings)) is not None:
+        yield Check(check="langfuse", **found.model_dump())
     yield await _hooks(harness.settings)
 
 

@@ -12,6 +12,7 @@ from harness import mailbox
 from harness.cli import words
 from harness.cli.options import Common, common
 from harness.cli.output import answer, answer_json, answer_report, columns, draw, label, subject
+from harness.cli.score import lines
 from harness.cli.sessions import standing
 from harness.cli.signals import run_whole
 from harness.cli.summary import citations
@@ -23,6 +24,7 @@ from harness.records import Record, SessionStatus, Usage
 from harness.state import RunState, SessionState, fold
 from harness.store.journal import read_events
 from harness.store.open import open_store
+from harness.store.scores import KeptScore, read_scores
 from harness.store.sessions import Checkpoint, SessionRow, Sessions, check_given
 
 _SHOWN_CHECKPOINTS = 8
@@ -65,6 +67,7 @@ class SessionView(Record):
     state: dict[str, Any]
     agent_runs: tuple[AgentRunView, ...]
     checkpoints: tuple[Checkpoint, ...]
+    scores: tuple[KeptScore, ...]
 
 
 @click.command("show")
@@ -86,24 +89,28 @@ def show(common: Common, session_id: str, messages: bool, at: int | None) -> int
             row = await sessions.row(await sessions.find(session_id))
             journal = await read_events(database, row.session_id)
             checkpoints = await sessions.checkpoints(row.session_id)
+            scores = await read_scores(database, row.session_id)
         if at is not None:
             if at > len(journal):
                 raise BadInput(f"Session {row.session_id} has {len(journal)} events; give --at one of them.")
             journal = journal[:at]
             checkpoints = [point for point in checkpoints if point.seq <= at]
+            scores = [score for score in scores if score.given_at <= journal[-1].recorded_at]
         state = fold(row.session_id, journal)
         if messages:
             _tell_messages(journal, state, as_json=common.as_json)
         elif common.as_json:
-            answer_json(_document(row, state, checkpoints))
+            answer_json(_document(row, state, checkpoints, scores))
         else:
-            _tell(row, state, checkpoints)
+            _tell(row, state, checkpoints, scores)
         return 0
 
     return run_whole(work())
 
 
-def _document(row: SessionRow, state: SessionState, checkpoints: list[Checkpoint]) -> SessionView:
+def _document(
+    row: SessionRow, state: SessionState, checkpoints: list[Checkpoint], scores: list[KeptScore]
+) -> SessionView:
     at = now()
     return SessionView(
         **result(state).model_dump(exclude={"event", "agent_runs"}),
@@ -118,6 +125,7 @@ def _document(row: SessionRow, state: SessionState, checkpoints: list[Checkpoint
         state=state.board(),
         agent_runs=tuple(_run_view(run, at) for run in state.runs.values()),
         checkpoints=tuple(checkpoints),
+        scores=tuple(scores),
     )
 
 
@@ -135,7 +143,9 @@ def _run_view(run: RunState, at: datetime) -> AgentRunView:
     )
 
 
-def _tell(row: SessionRow, state: SessionState, checkpoints: list[Checkpoint]) -> None:
+def _tell(
+    row: SessionRow, state: SessionState, checkpoints: list[Checkpoint], scores: list[KeptScore]
+) -> None:
     created = state.created
     facts = [
         f"flow {row.flow}",
@@ -156,7 +166,7 @@ def _tell(row: SessionRow, state: SessionState, checkpoints: list[Checkpoint]) -
         answer(f"state.{name}: {words.one_line(json.dumps(value, ensure_ascii=False))}")
     _tell_usage(state)
     _tell_checkpoints(state, checkpoints)
-    for line in citations(state.citations):
+    for line in [*citations(state.citations), *lines(scores)]:
         answer(line)
     if state.problem:
         answer(state.problem)

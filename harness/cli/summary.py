@@ -22,8 +22,13 @@ def heading(state: SessionState, common: Common) -> str:
     return "\n".join(lines) + "\n"
 
 
-def summary(ended: Result, state: SessionState, common: Common, took_s: float) -> str:
-    """Say how a session ended, what it used, whether its citations hold, and what can be done next."""
+def summary(
+    ended: Result, state: SessionState, common: Common, took_s: float, trace: str | None = None
+) -> str:
+    """Say how a session ended, what it used, whether its citations hold, and what can be done next.
+
+    `trace` is the address at which its trace can be seen.
+    """
     usage = ended.usage
     used = [
         words.number(len(ended.agent_runs), "agent run"),
@@ -46,6 +51,8 @@ def summary(ended: Result, state: SessionState, common: Common, took_s: float) -
     lines += citations(ended.citations)
     if ended.problem:
         lines.append(ended.problem)
+    if trace:
+        lines.append(f"Trace: {trace}")
     lines += _next(ended, common)
     return "\n".join(lines)
 

@@ -254,4 +254,28 @@ TRACES = (
     ),
 )
 
-ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS, *TRACES)
+
+SCORES = (
+    Row("score of no session id", ("score", "zebra", "1"), ("'zebra' is no session id", "harness sessions")),
+    Row("score of an unknown session", ("score", UNKNOWN, "1"), ("no session", "harness sessions"), "main"),
+    Row("score of another tenant's", ("score", FOREIGN, "1"), ("no session",), "main"),
+    Row("no score", ("score", FINISHED), ("Missing argument 'VALUE'", "Try 'harness score --help'")),
+    Row("empty score", ("score", FINISHED, " "), ("VALUE", "empty", "give a word")),
+    Row("score nan", ("score", FINISHED, "nan"), ("'nan' is no finite number",)),
+    Row("score infinite", ("score", FINISHED, "-1e999"), ("no finite number",)),
+    Row("score too long", ("score", FINISHED, "good " * 30), ("100 characters", "--comment")),
+    Row("score of two lines", ("score", FINISHED, "good\nbad"), ("or a line", "--comment")),
+    Row("score with a misspelt option", ("score", FINISHED, "--nam"), ("no option '--nam'",)),
+    Row("score without a name", ("score", FINISHED, "1", "--name", ""), ("--name", "empty")),
+    Row("score's long comment", ("score", FINISHED, "1", "--comment", "x" * 2001), ("2001", "shorten")),
+    Row("score's comment not utf-8", ("score", FINISHED, "1", "--comment", "\udcff"), ("no UTF-8 text",)),
+    Row(
+        "score of no span",
+        ("score", FINISHED, "1", "--span", "0123456789abcdef"),
+        ("names no step", "harness show"),
+        "main",
+    ),
+    Row("score of an empty span", ("score", FINISHED, "1", "--span", ""), ("names no step",), "main"),
+)
+
+ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS, *TRACES, *SCORES)

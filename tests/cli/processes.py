@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 NO_MODEL = "http://127.0.0.1:9"
 
 
-async def document(*args: str, dsn: str) -> dict[str, Any]:
+async def document(*args: str, dsn: str, **extra: str) -> dict[str, Any]:
     """Give the one JSON document that a command prints."""
-    result = await asyncio.to_thread(run_process, *args, "--json", dsn=dsn)
+    result = await asyncio.to_thread(run_process, *args, "--json", dsn=dsn, cwd=ROOT, **extra)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("\n") == 1
     parsed: dict[str, Any] = json.loads(result.stdout)

@@ -159,7 +159,8 @@ def _stored(dsn: str | None) -> tuple[int, ...]:
     if dsn is None:
         return ()
     counts = (
-        "SELECT (SELECT count(*) FROM session), (SELECT count(*) FROM event), (SELECT count(*) FROM document)"
+        "SELECT (SELECT count(*) FROM session), (SELECT count(*) FROM event), "
+        "(SELECT count(*) FROM document), (SELECT count(*) FROM score)"
     )
     with psycopg.connect(dsn) as connection:
         return tuple(connection.execute(counts).fetchone() or ())

@@ -15,6 +15,7 @@ from harness.cli.probe import probe
 from harness.hook_chain import HookChain
 from harness.settings import Settings
 from tests.cli.processes import NO_MODEL
+from tests.kit.langfuse_api import LangfuseApi, variables
 from tests.kit.processes import clean_env
 from tests.kit.sdk import isolate
 
@@ -64,6 +65,19 @@ async def test_a_project_that_does_not_load_is_a_finding(home: Path, dsn: str) -
     assert code == 1
     assert "harness.toml is not valid TOML" in checks["project"]["detail"]
     assert checks["project"]["remedy"]
+
+
+async def test_langfuse_is_examined_when_it_is_set_up(home: Path, dsn: str) -> None:
+    """A sound one is named with its project; half a pair of keys is a fault with a remedy."""
+    async with LangfuseApi() as api:
+        code, checks = await examined(home, dsn, **variables(api.url))
+        assert code == 0
+        assert checks["langfuse"]["detail"] == f"project 'Research' at {api.url}, version 4.1.0"
+        code, checks = await examined(home, dsn, LANGFUSE_PUBLIC_KEY="pk-lf", LANGFUSE_BASE_URL=api.url)
+    assert code == 1
+    assert "LANGFUSE_SECRET_KEY is not set" in checks["langfuse"]["detail"]
+    assert checks["langfuse"]["remedy"]
+    assert checks["hooks"]["ok"], "one fault hides no other check"
 
 
 async def test_hooks_that_never_fire_are_noticed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """A Langfuse on loopback: its health, the project of its keys, and scores, which it remembers as it does.
 
     async with LangfuseApi() as api:
-        settings = settings_for(api.url, dsn)
+        settings = settings_for(api.url)
         ...
         api.mode = "500"           # what it answers from now on
         assert [score["value"] for score in api.scores.values()] == ["good"]
@@ -12,9 +12,8 @@ The forms of requests and answers are those of Langfuse's own client, version 5.
 from __future__ import annotations
 
 import asyncio
-import json
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -44,6 +43,7 @@ class LangfuseApi:
         self.retry_after: str | None = None
         self.url = ""
         self._runner: web.AppRunner | None = None
+        self._stopping = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -56,10 +56,9 @@ class LangfuseApi:
 
     async def start(self) -> None:
         """Listen; after a stop on the same port again."""
-        app = web.Application(middlewares=[web.middleware(self._answer)])
-        app.router.add_get("/api/public/health", self._health)
-        app.router.add_get("/api/public/projects", self._projects)
-        app.router.add_post("/api/public/scores", self._take)
+        self._stopping.clear()
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0)
         await self._runner.setup()
         port = int(self.url.rpartition(":")[2]) if self.url else 0
@@ -68,35 +67,37 @@ class LangfuseApi:
 
     async def stop(self) -> None:
         """Refuse connections from now on."""
+        self._stopping.set()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _answer(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
         headers = {"Retry-After": self.retry_after} if self.retry_after else {}
         match self.mode:
             case "hang":
-                await asyncio.Event().wait()
+                await self._stopping.wait()
             case "page":
                 return web.Response(text="<html>It works!</html>", content_type="text/html")
             case "json":
                 return web.json_response({"hello": "world"})
             case "moved":
-                raise web.HTTPMovedPermanently("https://langfuse.example.com/")
-            case "401" | "429" | "500" if not request.path.endswith("/health"):
-                said = {"message": "Not now.", "error": "Test"}
-                return web.json_response(said, status=int(self.mode), headers=headers)
-        if not request.path.endswith("/health") and request.headers.get("Authorization") != _KEYS:
+                return web.Response(status=301, headers={"Location": "https://langfuse.example.com/"})
+        if request.path == "/api/public/health":
+            return web.json_response({"status": "OK", "version": "4.1.0"})
+        if self.mode in ("401", "429", "500"):
+            return web.json_response({"message": "Not now."}, status=int(self.mode), headers=headers)
+        if request.headers.get("Authorization") != _KEYS:
             return web.json_response({"message": "Invalid credentials"}, status=401)
-        return await handler(request)
+        match request.method, request.path:
+            case "GET", "/api/public/projects":
+                return self._projects()
+            case "POST", "/api/public/scores":
+                return self._take(await request.json())
+        return web.json_response({"message": "Not found"}, status=404)
 
-    async def _health(self, request: web.Request) -> web.Response:
-        return web.json_response({"status": "OK", "version": "4.1.0"})
-
-    async def _projects(self, request: web.Request) -> web.Response:
+    def _projects(self) -> web.Response:
         project = {
             "id": "project-1",
             "name": "Research",
@@ -105,9 +106,7 @@ class LangfuseApi:
         }
         return web.json_response({"data": [] if self.mode == "no_project" else [project]})
 
-    async def _take(self, request: web.Request) -> web.Response:
-        batch = json.loads(await request.text())
-        assert isinstance(batch, list), "this version takes lists only"
+    def _take(self, batch: list[dict[str, Any]]) -> web.Response:
         if self.refuses & {score["name"] for score in batch}:
             return web.json_response({"message": "Invalid request data"}, status=400)
         taken = [score for score in batch if score["name"] not in self.rejects]
@@ -122,9 +121,9 @@ class LangfuseApi:
         return web.json_response({"message": "Accepted"}, status=202)
 
 
-def settings_for(url: str, dsn: str | None = None, **options: object) -> Settings:
-    """Settings with the keys of the server at this address, of nothing in this process's environment."""
-    return from_environment(None, {"dsn": dsn, **options}, variables(url))
+def settings_for(url: str, options: Mapping[str, object] | None = None) -> Settings:
+    """Settings with the keys of the server at this address, and nothing of this process's environment."""
+    return from_environment(None, options, variables(url))
 
 
 def variables(url: str) -> dict[str, str]:

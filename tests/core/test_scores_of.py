@@ -12,20 +12,10 @@ from harness import events as ev
 from harness.tracing.scores import COMMENT_CHARS, Score, scores_of
 from harness.tracing.span import Span
 from tests.kit.journals import BEGAN, SESSION, Book
+from tests.kit.scores import finished, gate
 
 RUN = str(uuid.UUID(int=7))
 OTHER = str(uuid.UUID(int=8))
-
-
-def finished(checked: int, failed: int) -> ev.SessionFinished:
-    """A session's end, of whose citations so many failed."""
-    found = {"checked": checked, "failed": [{"citation": "[1]", "reason": "No."}] * failed}
-    return ev.SessionFinished(status="done", report="R", problem=None, citations=found)
-
-
-def gate(verdict: str, problem: str | None = None, by: str = "reviewer") -> ev.GateDecided:
-    """A gate's word."""
-    return ev.GateDecided.model_validate({"by": by, "verdict": verdict, "problem": problem})
 
 
 def taken_up(seq: int, run_id: str = RUN, kind: str = "agent_run") -> Span:
