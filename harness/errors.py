@@ -14,8 +14,7 @@
     │   └── LeaseLost       another process may advance this session now; stop at once
     ├── LeaseHeld           another live process advances this session
     ├── AgentError          an agent run cannot start or go on
-    ├── GatewayError        the door to the model cannot be opened
-    └── ExportError         what receives spans and scores does not take them now
+    └── GatewayError        the door to the model cannot be opened
 
 Every message is one sentence that says what is wrong and what to do about it.
 """
@@ -83,7 +82,3 @@ class AgentError(HarnessError):
 
 class GatewayError(HarnessError):
     """The gateway cannot serve model calls."""
-
-
-class ExportError(HarnessError):
-    """The receiver of spans and scores does not take them."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import truststore
 
-from harness.errors import ExportError
+from harness.errors import HarnessError
 from harness.records import Record
 from harness.settings import Settings
 from harness.tracing.scores import Score
@@ -39,19 +39,24 @@ _ONCE: Any = {"max_retries": 0}
 """Whoever asks decides when to ask again; the client itself would sleep for up to a minute."""
 
 _BUSY = frozenset({402, 408, 409, 425, 429})
-_REFUSED = frozenset({400, 413, 422})
+_UNFIT = frozenset({400, 413, 422})
 _SAID_CHARS = 200
 
 
-class LangfuseProblem(ExportError):
-    """Langfuse cannot be used now: its keys, its address, or it is away; or it refused what it was given.
+Kind = Literal["keys", "address", "away", "rejected", "unfit"]
 
-    `pause_s` is how long it asks to be left alone, in seconds.
+
+class LangfuseProblem(HarnessError):
+    """Langfuse has not done what it was asked.
+
+    keys      it does not take them
+    address   what answers there is no Langfuse
+    away      it cannot be reached, or is busy; `pause_s` seconds is how long it asks to be left alone
+    rejected  it has read a score and will never take it
+    unfit     the request is wrong, as it may be for this score, or for a server of another version
     """
 
-    def __init__(
-        self, kind: Literal["keys", "address", "away", "refused"], what: str, remedy: str, pause_s: float = 0
-    ) -> None:
+    def __init__(self, kind: Kind, what: str, remedy: str, pause_s: float = 0) -> None:
         super().__init__(f"{what}; {remedy}.")
         self.kind = kind
         self.what = what
@@ -149,7 +154,10 @@ class Langfuse:
                 answer = await self._api.scores.create(request=[request], request_options=_ONCE)
         if isinstance(answer, CreateScoreBatchResults):
             if answer.rejected:
-                raise self._refused("; ".join(each.message for each in answer.errors))
+                said = "; ".join(each.message for each in answer.errors)
+                raise LangfuseProblem(
+                    "rejected", f"Langfuse has rejected it ({said})", "it is not sent again"
+                )
         elif "message" not in answer.model_fields_set:
             # The client takes any JSON object for an acceptance.
             raise self._no_langfuse("answers, but not as Langfuse does")
@@ -177,8 +185,9 @@ class Langfuse:
         status = error.status_code or 0
         if status in (401, 403):
             return self._wrong_keys("does not take the keys")
-        if status in _REFUSED:
-            return self._refused(_said(error.body))
+        if status in _UNFIT:
+            what = f"Langfuse at {self.url} finds a score unfit ({_said(error.body)})"
+            return LangfuseProblem("unfit", what, "should it take none at all, that server is to be updated")
         if status in _BUSY or status >= 500:
             wait = (error.headers or {}).get("retry-after", "")
             return self._away(f"answered {status}", float(wait) if wait.isdecimal() else 0)
@@ -194,9 +203,6 @@ class Langfuse:
     def _away(self, what: str, pause_s: float = 0) -> LangfuseProblem:
         remedy = "try again later, or correct LANGFUSE_BASE_URL"
         return LangfuseProblem("away", f"Langfuse at {self.url} {what}", remedy, pause_s)
-
-    def _refused(self, said: str) -> LangfuseProblem:
-        return LangfuseProblem("refused", f"Langfuse refuses it ({said})", "it is not sent again")
 
 
 def receives(settings: Settings) -> bool:

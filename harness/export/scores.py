@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from harness.errors import StoreError
 from harness.export.langfuse import Langfuse, LangfuseProblem, receives
@@ -20,12 +21,15 @@ WITHIN_S = 5.0
 
 LONGEST_PAUSE_S = 600.0
 
+SUSPICIOUS = 5
+"""Scores that Langfuse may find unfit before it has taken any: then it is not the scores."""
+
 _AT_ONCE = 50
 
 
 @dataclass(frozen=True)
 class Sent:
-    """How many scores Langfuse has taken now, will never take, and how many wait; and why they do."""
+    """How many scores Langfuse has taken now, will never take, and how many wait; and what went wrong."""
 
     sent: int
     refused: int
@@ -38,32 +42,75 @@ async def send_scores(
 ) -> Sent:
     """Send a tenant's scores that are due, or those of one session, for at most `deadline_s` seconds.
 
-    A score that was sent twice is there once. What Langfuse does not take now waits, longer each time; the
-    first one it does not take ends the sending, so that a server in trouble is asked once. Raises StoreError.
+    A score that was sent twice is there once. What is not taken now waits, longer each time. Trouble with
+    the server ends the sending, so that it is asked once, and not once for each score. Raises StoreError.
     """
     outbox = ScoreOutbox(database, settings.tenant, session_id)
-    sent = refused = 0
+    left = await outbox.left()
+    if not left or not receives(settings):
+        return Sent(0, 0, left)
+    async with Langfuse(settings, deadline_s) as langfuse:
+        sending = _Sending(outbox, langfuse)
+        await sending.run()
+    problem = str(sending.problem) if sending.problem else None
+    return Sent(sending.sent, sending.refused, await outbox.left(), problem)
+
+
+@dataclass
+class _Sending:
+    """Empties an outbox as far as Langfuse lets it."""
+
+    outbox: ScoreOutbox
+    langfuse: Langfuse
+    sent: int = 0
+    refused: int = 0
     problem: LangfuseProblem | None = None
-    taken = await outbox.take(_AT_ONCE) if receives(settings) else []
-    if taken:
-        async with Langfuse(settings, deadline_s) as langfuse:
-            while taken and not langfuse.time_is_up:
-                score = taken[0]
-                try:
-                    await langfuse.give(score)
-                except LangfuseProblem as found:
-                    if found.kind != "refused":
-                        problem = found
-                        break
-                    await outbox.refuse(score, found.what)
-                    refused += 1
-                else:
-                    await outbox.sent(score)
-                    sent += 1
-                taken = taken[1:] or await outbox.take(_AT_ONCE)
-        if taken:
-            await outbox.later(taken, _pause_s(taken[0], problem) if problem else 0)
-    return Sent(sent, refused, await outbox.left(), str(problem) if problem else None)
+    unfit: list[tuple[KeptScore, LangfuseProblem]] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Send until nothing is due, the time is up, or the server is in trouble."""
+        while (taken := await self.outbox.take(_AT_ONCE)) and await self._all(taken):
+            pass
+        if self.sent:
+            for score, problem in self.unfit:
+                await self._refuse(score, problem)
+        elif self.unfit:
+            # Perhaps a server of another kind or age, to which every score is unfit.
+            self.problem = self.problem or self.unfit[0][1]
+            await self._later([score for score, _ in self.unfit])
+
+    async def _all(self, taken: Sequence[KeptScore]) -> bool:
+        for place, score in enumerate(taken):
+            if self.langfuse.time_is_up or not await self._one(score):
+                await self._later(taken[place:])
+                return False
+        return True
+
+    async def _one(self, score: KeptScore) -> bool:
+        """Send a score; false when the server is in trouble, and has not got it."""
+        try:
+            await self.langfuse.give(score)
+        except LangfuseProblem as found:
+            match found.kind:
+                case "rejected":
+                    await self._refuse(score, found)
+                case "unfit" if self.sent or len(self.unfit) < SUSPICIOUS:
+                    self.unfit.append((score, found))
+                case _:
+                    self.problem = found
+                    return False
+        else:
+            await self.outbox.sent(score)
+            self.sent += 1
+        return True
+
+    async def _refuse(self, score: KeptScore, problem: LangfuseProblem) -> None:
+        await self.outbox.refuse(score, problem.what)
+        self.refused += 1
+
+    async def _later(self, scores: Sequence[KeptScore]) -> None:
+        """Give scores back: to be taken at once if there was only no time, else after a pause."""
+        await self.outbox.later(scores, _pause_s(scores[0], self.problem) if self.problem else 0)
 
 
 async def settle_scores(

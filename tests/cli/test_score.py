@@ -85,13 +85,13 @@ async def test_a_score_waits_for_a_langfuse_that_is_away(dsn: str, database: Dat
     assert [score["value"] for score in api.scores.values()] == ["good", "bad", "fair"]
 
 
-async def test_a_score_that_langfuse_refuses_is_still_kept(dsn: str, database: Database) -> None:
+async def test_a_score_that_langfuse_rejects_is_still_kept(dsn: str, database: Database) -> None:
     """The reason is told and stands beside it."""
     session_id = await keep(database, worked(), status="done")
     async with LangfuseApi() as api:
-        api.refuses = {"odd"}
+        api.rejects = {"odd"}
         said = await document("score", session_id, "1", "--name", "odd", dsn=dsn, **variables(api.url))
-    assert "Invalid request data" in said["problem"]
+    assert "rejected it (Bad score 0)" in said["problem"]
     assert said["score"]["refused"] == said["problem"]
     assert len(await read_scores(database, session_id)) == 1
 

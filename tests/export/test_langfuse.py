@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import StoreUnavailable
 from harness.export.langfuse import auth_check, receives, trace_address
-from harness.export.scores import Sent, send_scores, settle_scores
+from harness.export.scores import SUSPICIOUS, Sent, send_scores, settle_scores
 from harness.settings import Settings
 from harness.store.database import Database, Json
 from harness.store.scores import add_score, read_scores
@@ -265,6 +265,22 @@ async def test_a_refused_score_does_not_hold_up_the_others(api: LangfuseApi, dat
     assert "Bad score 0" in (reasons["worse"] or "")
     await due_again(database)
     assert (await send_scores(database, settings_for(api.url))).sent == 0
+
+
+async def test_a_server_that_takes_no_score_at_all_costs_none(api: LangfuseApi, database: Database) -> None:
+    """One of another version finds everything unfit: after a few tries it is left alone, and all wait."""
+    session_id = await keep(database, worked())
+    names = [f"n{number}" for number in range(2 * SUSPICIOUS)]
+    for name in names:
+        await add_score(database, score_of(session_id, name=name))
+    api.refuses = set(names)
+    found = await send_scores(database, settings_for(api.url))
+    assert (found.sent, found.refused, found.left) == (0, 0, len(names))
+    assert "unfit (Invalid request data)" in (found.problem or "")
+    assert len(api.asked) == SUSPICIOUS + 1
+    api.refuses = set()
+    await due_again(database)
+    assert (await send_scores(database, settings_for(api.url))).sent == len(names)
 
 
 async def test_two_senders_send_each_score_once(api: LangfuseApi, database: Database) -> None:
