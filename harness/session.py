@@ -16,6 +16,7 @@ from harness.corpus.corpus import Corpus, Source
 from harness.engine import Engine
 from harness.errors import LeaseLost
 from harness.export.exporting import exporting
+from harness.export.scores import settle_scores
 from harness.gateway.app import Gateway
 from harness.gateway.offline import OfflineUpstream
 from harness.gateway.upstream import LiveUpstream
@@ -83,8 +84,9 @@ class Session:
             self._result = result(self.state)
             yield self._result
             return
+        settings, database = self._tools.settings, self._journal.database.impatient
         # Around all of it, the release of the lease included: nobody waits for spans but this iteration.
-        async with exporting(self._tools.settings, self._journal.database.impatient, self.id):
+        async with exporting(settings, database, self.id):
             async with aclosing(self._changes(self._lease)) as changes:
                 async for line in changes:
                     yield line
@@ -93,6 +95,7 @@ class Session:
                 lost = {"status": "suspended", "problem": self._lost}
                 self._result = self._result.model_copy(update=lost)
             yield self._result
+            await settle_scores(database, settings, self.id)
 
     async def _changes(self, lease: Lease) -> AsyncGenerator[Progress, None]:
         lines: asyncio.Queue[Progress | None] = asyncio.Queue()

@@ -16,6 +16,7 @@ from harness.cli.signals import run_whole
 from harness.cli.stderr import say
 from harness.errors import BadInput
 from harness.export.address import Address, address, otlp, required
+from harness.export.langfuse import receives
 from harness.records import Record
 from harness.sections import http_url
 from harness.store.database import Database
@@ -82,23 +83,30 @@ def trace_flush(common: Common, session_id: str | None) -> int:
 
     async def work() -> int:
         from harness.export.receiver import Receiver  # here, because HTTP takes a quarter of a second
+        from harness.export.scores import send_scores
         from harness.export.shipper import Shipper
 
         async with open_store(settings) as database, Receiver(to) as receiver:
-            outbox = Outbox(database, settings.tenant, await _session(database, settings, session_id))
+            found = await _session(database, settings, session_id)
+            outbox = Outbox(database, settings.tenant, found)
             drained = await Shipper(outbox, receiver, settings.tracing.environment).drain()
             left = await outbox.standing()
+            scores = await send_scores(database, settings, found)
         if common.as_json:
             counts = {"sent": drained.sent, "refused": drained.refused, "left": left.waiting}
+            counts |= {"scores_sent": scores.sent, "scores_left": scores.left}
             answer_json({"receiver": to.place, **counts, "problem": drained.problem or None})
         else:
             refused = f", {drained.refused} refused" if drained.refused else ""
             answer(f"{words.number(drained.sent, 'span')} sent{refused}, {left.waiting} left.")
+            if scores.sent or (scores.left and receives(settings)):
+                answer(f"{words.number(scores.sent, 'score')} sent, {scores.left} left.")
             if left.held:
                 answer(
                     f"{left.held} of those are with another exporter; if it has died, try again in 2 minutes."
                 )
-        return LEFT if left.waiting else 0
+        unsent = left.waiting or (scores.left and receives(settings))
+        return LEFT if unsent else 0
 
     return run_whole(work())
 
