@@ -26,7 +26,9 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 _NUMBER = r"[1-9]\d{0,2}"
 _RANGE = rf"{_NUMBER}(?:\s?[-–]\s?{_NUMBER})?"
-_MARKER = re.compile(rf"\[\s?({_RANGE}(?:\s?[,;]\s?{_RANGE})*)\s?\]")
+MARKER = re.compile(rf"\[\s?({_RANGE}(?:\s?[,;]\s?{_RANGE})*)\s?\]")
+"""A marker in prose; its group holds the numbers."""
+
 _LONGEST_RANGE = 50
 
 _ENTRY = re.compile(rf"^[ \t]*(?:[-*+][ \t]+)?\[({_NUMBER})\]:?[ \t]*", re.MULTILINE)
@@ -101,7 +103,7 @@ def check(report: str, texts: Mapping[str, str], read: Collection[str]) -> Citat
 
 def citations(report: str) -> list[Citation]:
     """Give the citations of a report in the order of their numbers."""
-    prose, sources = _parts(report)
+    prose, sources = parts(report)
     listed = list(_entries(sources))
     missing = set(_markers(prose)) - {citation.number for citation in listed}
     return sorted([*listed, *map(Citation, missing)], key=lambda citation: citation.number)
@@ -128,8 +130,8 @@ def _single_quotes(citation: Citation, text: Quotable | None) -> Iterable[Citati
     return [Citation(citation.number, citation.source, part) for part in _BETWEEN_QUOTES.split(quote)]
 
 
-def _parts(report: str) -> tuple[str, str]:
-    """Give the prose, and what stands under the last heading "Sources"."""
+def parts(report: str) -> tuple[str, str]:
+    """Give the prose of a report, and what stands under its last heading "Sources"."""
     lines = report.replace("\r\n", "\n").split("\n")
     # A line of dashes makes a heading of the lines above it, which may well be the sources: none for us.
     headings = [
@@ -147,7 +149,7 @@ def _parts(report: str) -> tuple[str, str]:
 
 def _markers(prose: str) -> Iterator[int]:
     for token in _MARKDOWN.parse(prose):
-        for marker in _MARKER.findall(_plain(token.children or [])):
+        for marker in MARKER.findall(_plain(token.children or [])):
             for part in re.split(r"[,;]", marker):
                 first, *last = (int(number) for number in re.split(r"[-–]", part))
                 span = range(first, (last or [first])[0] + 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
 from typing import Any, Protocol, Self
 
 import click
@@ -16,7 +15,7 @@ from rich.text import Text
 from harness.cli import words
 from harness.cli.stderr import say
 from harness.progress import AgentRunChanged, Result, SessionStarted
-from harness.state import RunState, SessionState
+from harness.state import RunState, SessionState, label, subject
 
 WIDE = 200
 """Columns of what is drawn into a pipe."""
@@ -150,28 +149,6 @@ class PlainLines:
 
     def finished(self, result: Result) -> None:
         """The summary says it."""
-
-
-def label(run: RunState) -> str:
-    """Name an agent run apart from its siblings: `researcher 1.2` has the second task of the first round."""
-    return " ".join([run.agent, *run.path.split("/")[1:]])
-
-
-def subject(run: RunState) -> str:
-    """Give what the agent run is about: the first text of its task, on one line."""
-    payload = run.task.payload
-    values = payload.values() if isinstance(payload, dict) else ()
-    return next((words.one_line(value) for value in _texts(values)), "")
-
-
-def _texts(values: Iterable[Any]) -> Iterable[str]:
-    for value in values:
-        if isinstance(value, str) and value.strip():
-            yield value
-        elif isinstance(value, list):
-            yield from _texts(value)
-        elif isinstance(value, dict):
-            yield from _texts(value.values())
 
 
 def _used(run: RunState) -> list[str]:

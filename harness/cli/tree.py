@@ -11,12 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli import words
-from harness.cli.output import subject
 from harness.delegation import tasks_at_work as tasks
 from harness.flow import Agent, Lead, label, node_at
 from harness.liveness import standing
 from harness.records import AgentRunStatus, Usage
-from harness.state import RunState, SessionState
+from harness.state import RunState, SessionState, subject
 
 WIDEST = 120
 """Columns a table takes at most; a wider terminal would tear a row apart."""

@@ -5,6 +5,7 @@ limits, the screen) reads this fold, so a fresh process that reads the journal k
 """
 
 from harness.state.board import Write, values
+from harness.state.naming import label, subject
 from harness.state.run import Decision, Delegation, ModelCall, RunState, ToolCall
 from harness.state.session import SessionState, fold
 from harness.state.trace import Moves, Step, Trace
@@ -21,5 +22,7 @@ __all__ = [
     "Trace",
     "Write",
     "fold",
+    "label",
+    "subject",
     "values",
 ]
