@@ -71,7 +71,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "toolbelt",
     ),
     "session": ("engine", "session"),
-    "library": ("library", "request"),
+    "library": ("library", "page", "request"),
     "command line": ("__main__", "cli"),
 }
 """From the lowest to the highest: a file imports from its own layer and from those before it."""

@@ -140,22 +140,25 @@ def bounds(function: Function) -> Function:
 
 @dataclass(frozen=True)
 class Out:
-    """The file the report goes to; checked before anything starts."""
+    """The file that `option` names to write to; checked before anything starts."""
 
     path: Path
     force: bool
+    option: str = "--out"
 
     def check(self) -> None:
         """Refuse a place that cannot be written to, or what is there already."""
         folder = self.path.absolute().parent
         if self.path.is_dir():
-            raise BadInput(f"--out {self.path} is a folder; name a file in it.")
+            raise BadInput(f"{self.option} {self.path} is a folder; name a file in it.")
         if self.path.exists() and not self.force:
-            raise BadInput(f"--out {self.path} exists already; choose another file, or add --force.")
+            raise BadInput(f"{self.option} {self.path} exists already; choose another file, or add --force.")
         if not folder.is_dir():
-            raise BadInput(f"--out {self.path}: there is no folder {folder}; make it first.")
+            raise BadInput(f"{self.option} {self.path}: there is no folder {folder}; make it first.")
         if not os.access(folder, os.W_OK):
-            raise BadInput(f"--out {self.path}: the folder {folder} cannot be written to; choose another.")
+            raise BadInput(
+                f"{self.option} {self.path}: the folder {folder} cannot be written to; choose another."
+            )
 
     def write(self, text: str) -> None:
         """Put the whole file there at once.
@@ -170,7 +173,7 @@ class Out:
             draft.replace(self.path)
         except OSError as problem:
             draft.unlink(missing_ok=True)
-            raise BadInput(f"--out {self.path} cannot be written: {problem.strerror}.") from problem
+            raise BadInput(f"{self.option} {self.path} cannot be written: {problem.strerror}.") from problem
 
 
 def out(function: Function) -> Function:

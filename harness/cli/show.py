@@ -8,26 +8,27 @@ from typing import Any
 
 import click
 
-from harness import mailbox
 from harness.cli import words
 from harness.cli.options import Common, common
-from harness.cli.output import answer, answer_json, answer_report, columns, draw, label, subject
+from harness.cli.output import answer, answer_json, answer_report, columns, draw
 from harness.cli.score import lines
 from harness.cli.sessions import standing
+from harness.cli.show_checkpoints import tell_checkpoints, tell_last_checkpoints
+from harness.cli.show_messages import tell_messages
+from harness.cli.show_spans import as_of, tell_spans
 from harness.cli.signals import run_whole
 from harness.cli.summary import citations
 from harness.cli.tree import table, worked_s
 from harness.errors import BadInput
-from harness.events import Event, now
+from harness.events import now
 from harness.progress import AgentRunSummary, result, summary
 from harness.records import Record, SessionStatus, Usage
-from harness.state import RunState, SessionState, fold
+from harness.state import RunState, SessionState, fold, label, subject
 from harness.store.journal import read_events
 from harness.store.open import open_store
 from harness.store.scores import KeptScore, read_scores
 from harness.store.sessions import Checkpoint, SessionRow, Sessions, check_given
-
-_SHOWN_CHECKPOINTS = 8
+from harness.store.spans import read_spans
 
 
 class AgentRunView(AgentRunSummary):
@@ -73,14 +74,18 @@ class SessionView(Record):
 @click.command("show")
 @click.argument("session_id")
 @click.option("--messages", is_flag=True, help="Show what agents have sent one another instead.")
+@click.option("--spans", is_flag=True, help="Show its timed steps as a tree instead.")
+@click.option("--checkpoints", "points", is_flag=True, help="Show all its checkpoints instead.")
 @click.option("--at", type=click.IntRange(min=1), metavar="SEQ", help="Show it as it was after event SEQ.")
 @common
-def show(common: Common, session_id: str, messages: bool, at: int | None) -> int:
+def show(common: Common, session_id: str, messages: bool, spans: bool, points: bool, at: int | None) -> int:
     """Show a session: its agent runs, checkpoints, shared state, usage and report.
 
     SESSION_ID is its id, or the first characters of it. It works while the session is at work elsewhere.
     """
     check_given(session_id)
+    if messages + spans + points > 1:
+        raise click.UsageError("Give one of --messages, --spans and --checkpoints")
 
     async def work() -> int:
         settings = common.settings
@@ -90,15 +95,21 @@ def show(common: Common, session_id: str, messages: bool, at: int | None) -> int
             journal = await read_events(database, row.session_id)
             checkpoints = await sessions.checkpoints(row.session_id)
             scores = await read_scores(database, row.session_id)
+            steps = await read_spans(database, row.session_id) if spans else []
         if at is not None:
             if at > len(journal):
                 raise BadInput(f"Session {row.session_id} has {len(journal)} events; give --at one of them.")
             journal = journal[:at]
             checkpoints = [point for point in checkpoints if point.seq <= at]
             scores = [score for score in scores if score.given_at <= journal[-1].recorded_at]
+            steps = as_of(steps, at, journal[-1].recorded_at)
         state = fold(row.session_id, journal)
         if messages:
-            _tell_messages(journal, state, as_json=common.as_json)
+            tell_messages(journal, state, as_json=common.as_json)
+        elif spans:
+            tell_spans(steps, state, as_json=common.as_json)
+        elif points:
+            tell_checkpoints(state, checkpoints, common)
         elif common.as_json:
             answer_json(_document(row, state, checkpoints, scores))
         else:
@@ -158,14 +169,16 @@ def _tell(
     for question in state.questions:
         answer(f"Question: {words.one_line(question)}")
     answer("")
-    draw(table(state, now(), width=columns()))
+    last = max((run.last_at for run in state.runs.values()), default=row.created_at)
+    took_s = (last - row.created_at).total_seconds() if state.finished else None
+    draw(table(state, now(), width=columns(), took_s=took_s))
     for run in state.runs.values():
         if run.outcome is not None and run.outcome.problem:
             answer(f"{label(run)}: {run.outcome.problem}")
     for name, value in state.board().items():
         answer(f"state.{name}: {words.one_line(json.dumps(value, ensure_ascii=False))}")
     _tell_usage(state)
-    _tell_checkpoints(state, checkpoints)
+    tell_last_checkpoints(state, checkpoints)
     for line in [*citations(state.citations), *lines(scores)]:
         answer(line)
     if state.problem:
@@ -173,21 +186,6 @@ def _tell(
     if state.report:
         answer("")
         answer_report(state.report)
-
-
-def _tell_messages(journal: list[Event], state: SessionState, *, as_json: bool) -> None:
-    for event, message in mailbox.messages(journal):
-        if as_json:
-            answer_json(message)
-            continue
-        names = [_party(state, name) for name in (message.source, message.destination)]
-        payload = words.one_line(json.dumps(message.payload, ensure_ascii=False))
-        answer(f"{event.seq:>5}  {message.kind:<6}  {' -> '.join(names)}  {payload}")
-
-
-def _party(state: SessionState, name: str) -> str:
-    run = state.runs.get(name)
-    return f"{run.agent} ({run.path})" if run else name
 
 
 def _tell_usage(state: SessionState) -> None:
@@ -204,18 +202,3 @@ def _tell_usage(state: SessionState) -> None:
     )
     if usage.unattributed_calls:
         answer(f"Unattributed: {words.number(usage.unattributed_calls, 'call')} whose end is not known")
-
-
-def _tell_checkpoints(state: SessionState, checkpoints: list[Checkpoint]) -> None:
-    answer(f"Checkpoints: {len(checkpoints)}")
-    earlier = len(checkpoints) - _SHOWN_CHECKPOINTS
-    if earlier > 0:
-        answer(f"  {'…':>5}  {earlier} earlier ones: see --json")
-    cached = {call.seq for run in state.runs.values() for call in run.tools.values() if call.cached}
-    for point in checkpoints[-_SHOWN_CHECKPOINTS:]:
-        run = state.runs.get(point.agent_run_id or "")
-        who = label(run) if run else ""
-        kind = point.kind.removesuffix(".requested").replace(".", " ")
-        at = f"{point.recorded_at.astimezone():%H:%M:%S}"
-        hit = " (cached)" if point.seq in cached else ""
-        answer(f"  {point.seq:>5}  {at}  {who}: {kind} {words.tool(point.what)}{hit}")

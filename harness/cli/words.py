@@ -26,6 +26,13 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def took(seconds: float) -> str:
+    """Write how long a step took, in at most seven characters: 120 ms, 4.2 s, 12:03, 1:02:03."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 59.95 else clock(seconds)
+
+
 def moment(at: datetime) -> str:
     """Write a point in time in the local time zone."""
     return f"{at.astimezone():%Y-%m-%d %H:%M}"

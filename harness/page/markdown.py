@@ -26,6 +26,9 @@ def report_html(report: str, failing: Collection[int] = ()) -> str:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1:]) + _BELOW)}"
+        style = str(token.attrs.pop("style", ""))  # the page's policy allows no style in an element
+        if style:
+            token.attrSet("class", style.removeprefix("text-align:"))
         if token.type == "inline":
             token.children = list(_linked(token.children or [], failing))
     return str(markdown.renderer.render(tokens, markdown.options, {}))

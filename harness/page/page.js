@@ -35,14 +35,15 @@ function stats() {
     return part;
   }));
   const stat = (name, value, ...below) => h("div", {}, h("dt", {}, name), h("dd", {}, value, h("small", {}, ...below)));
-  const helpless = data.agents.filter((agent) => agent.status !== "done").length;
+  const others = [...new Set(data.agents.map((agent) => agent.status))].filter((status) => status !== "done");
+  const undone = others.map((status) => `${data.agents.filter((agent) => agent.status === status).length} ${said(status)}`).join(", ");
   $("stats").append(
     stat("Duration", took(facts.duration_ms), idle ? `${took(facts.duration_ms - idle)} at work` : ""),
     stat("Cost", dollars(facts.cost_usd), facts.cost_usd === null ? "a price is not known" : "at list prices"),
     h("div", { class: "wide-stat" }, h("dt", {}, "Tokens"), h("dd", {}, tokens(sum), split,
       h("small", { class: "legend" }, parts.map(([name, words, number]) => h("span", { class: name }, `${tokens(number)} ${words}`))))),
     stat("Model calls", count(usage.model_calls), `${plural(usage.attempts, "attempt")}${usage.unattributed_calls ? `, ${usage.unattributed_calls} unattributed` : ""}`),
-    stat("Agent runs", count(data.agents.length), helpless ? `${helpless} not done` : data.agents.length ? "all done" : ""),
+    stat("Agent runs", count(data.agents.length), undone || (data.agents.length ? "all done" : "")),
     stat("Kills survived", count(facts.kills), ""),
     data.citations.length
       ? stat("Citations", `${data.citations.length - failing} / ${data.citations.length}`, unchecked ? "not checked" : failing ? `${failing} ${failing === 1 ? "does" : "do"} not hold` : "all hold") : "");
@@ -70,7 +71,9 @@ function sources() {
   $("sources").append(h("h3", {}, "Sources"), h("ol", {}, list));
 }
 
-const money = (amount) => h("td", { class: "number" }, dollars(amount));
+// In a column all amounts have as many places, so that they can be compared.
+const places = facts.cost_usd !== null && facts.cost_usd < 10 ? 4 : 2;
+const money = (amount) => h("td", { class: "number" }, amount === null ? "–" : `$${amount.toFixed(places)}`);
 const cell = (number) => h("td", { class: "number", title: count(number) }, number ? tokens(number) : "–");
 const usageCells = (usage) => [usage.input_tokens, usage.cache_read_input_tokens, usage.cache_creation_input_tokens, usage.output_tokens].map(cell);
 const heading = (...names) => h("thead", {}, h("tr", {}, names.map((name, place) => h("th", { scope: "col", class: place ? "number" : "" }, name))));
@@ -138,7 +141,7 @@ function checkpoints() {
   if (!data.checkpoints.length) return $("checkpoint-table").append(h("p", { class: "none" }, "There is no checkpoint yet."));
   const body = h("tbody");
   const line = (words, seq) => [h("code", {}, `${words} --at ${seq}`), copyButton(`${words} --at ${seq}`)];
-  const both = (seq) => h("div", { class: "commands" }, h("div", {}, line(facts.fork, seq)), h("div", {}, line(facts.resume, seq)));
+  const both = (seq) => h("div", { class: "commands" }, line(facts.fork, seq), line(facts.resume, seq));
   const table = h("table", { class: "checkpoints" },
     h("thead", {}, h("tr", {}, ["Event", "At", "Agent run", "Before", "Command"].map((name, place) => h("th", { scope: "col", class: place < 2 ? "number" : "" }, name)))), body);
   $("checkpoint-table").append(table);
@@ -166,4 +169,6 @@ messages();
 checkpoints();
 for (const note of data.notes) $("trace").append(h("p", { class: "callout" }, note));
 addEventListener("hashchange", follow);
+// A link to where the address is already changes nothing that could be heard.
+addEventListener("click", (event) => { if (event.target.closest("a[href^='#span-']")?.hash === location.hash) follow(); });
 follow();

@@ -59,7 +59,7 @@ function ticksOf(pieces, view, width) {
     for (let time = Math.ceil(piece.from / step) * step; time <= piece.to; time += step) {
       const place = (placeOf(pieces, time) - view.from) * scale;
       const near = ticks.length && place - ticks.at(-1).place < TICK_PX * 0.6;
-      if (place >= 0 && place < width - 8 && !near) ticks.push({ place, label: clock(time, step < 1000) });
+      if (place >= 0 && place < width - 44 && !near) ticks.push({ place, label: clock(time, step < 1000) });
     }
   }
   return ticks;

@@ -36,6 +36,7 @@ class Trace {
   }
 
   draw(all = false) {
+    this.panel.style.setProperty("--gutter", `${this.list.offsetWidth - this.list.clientWidth}px`);
     const width = this.axis.clientWidth || 600;
     this.canvas.style.height = `${this.rows.length * ROW_PX}px`;
     this.list.style.maxHeight = this.rows.length ? `${this.rows.length * ROW_PX}px` : "";
@@ -44,12 +45,13 @@ class Trace {
     const shown = this.rows.slice(first, first + room);
     this.canvas.replaceChildren(...this.#idleBands(), ...shown.map((node, number) => this.#row(node, first + number, width)));
     this.list.setAttribute("aria-rowcount", this.rows.length);
+    const gaps = this.pieces.filter((piece) => piece.idle).map((piece) => ({
+      label: took(piece.to - piece.from), place: this.#x((piece.left + piece.right) / 2) * width,
+    }));
+    const ticks = ticksOf(this.pieces, this.view, width).filter((tick) => gaps.every((gap) => Math.abs(tick.place + 18 - gap.place) > 52));
     this.axis.replaceChildren(
-      ...ticksOf(this.pieces, this.view, width).map((tick) => placed(h("span", { class: "tick" }, tick.label), tick.place)),
-      ...this.pieces.filter((piece) => piece.idle).map((piece) => {
-        const mark = h("span", { class: "gap", title: `Nobody was at work for ${took(piece.to - piece.from)}.` }, took(piece.to - piece.from));
-        return placed(mark, this.#x((piece.left + piece.right) / 2) * width);
-      }));
+      ...ticks.map((tick) => placed(h("span", { class: "tick" }, tick.label), tick.place)),
+      ...gaps.map((gap) => placed(h("span", { class: "gap", title: `Nobody was at work for ${gap.label}.` }, gap.label), gap.place)));
     if (this.selected && this.place.has(this.selected)) this.list.setAttribute("aria-activedescendant", `row-${this.selected}`);
     else this.list.removeAttribute("aria-activedescendant");
   }
@@ -132,7 +134,7 @@ class Trace {
     const inView = right >= 0 && left <= 1;
     const [from, to] = [Math.max(0, left), Math.min(1, right)];
     const length = Math.max(to - from, 2 / width);
-    const after = width * (1 - from - length) > 92;
+    const after = width * (1 - from - length) > 150;
     const row = h("div", {
       class: `row is-${span.status} kind-${span.kind}${this.tree.leading?.has(span.id) && !this.tree.wanted?.has(span.id) ? " dim" : ""}`,
       id: `row-${span.id}`,
@@ -147,23 +149,25 @@ class Trace {
       h("span", { class: "fold", "aria-hidden": "true" }, node.children.length ? (this.tree.isFolded(node) ? "▸" : "▾") : ""),
       h("i", { class: "dot" }), h("span", { class: "text" }, nameOf(span)),
       span.status === "ok" ? null : h("span", { class: `sign is-${span.status}`, title: said(span.status) }, SIGNS[span.status])),
-    h("div", { class: "track", role: "gridcell" }, inView ? this.#drawnBar(span, from, length, after) : null));
+    h("div", { class: "track", role: "gridcell" }, inView ? this.#drawnBar(span, from, length, after, width) : null));
     row.style.top = `${number * ROW_PX}px`;
-    row.querySelector(".name").style.paddingInlineStart = `${6 + Math.min(node.depth, 9) * 14}px`;
+    row.style.setProperty("--depth", Math.min(node.depth, 9));
     return row;
   }
 
-  #drawnBar(span, from, length, after) {
+  #drawnBar(span, from, length, after, width) {
     const instant = span.end === span.start;
     const words = [span.end === null ? "open" : instant ? "" : took(span.end - span.start), ...span.marks];
     if (!["ok", "open"].includes(span.status)) words.push(said(span.status));
     const bar = h("span", { class: `bar${instant ? " instant" : ""}` });
     bar.style.left = `${from * 100}%`;
     bar.style.width = `${length * 100}%`;
-    const label = h("span", { class: after ? "took" : "took before" }, words.filter(Boolean).join(" · "));
+    if (width > 520 && span.kind === "model" && span.tokens) words.push(`${tokens(span.tokens)} tokens`);
+    const inside = !after && from < 0.2;
+    const label = h("span", { class: inside ? "took inside" : "took" }, words.filter(Boolean).join(" · "));
     if (after) label.style.left = `${(from + length) * 100}%`;
-    else label.style.right = `${(1 - from) * 100}%`;
-    return [bar, from > 0.12 || after ? label : null];
+    else label.style.right = inside ? `${(1 - from - length) * 100}%` : `${(1 - from) * 100}%`;
+    return [bar, label];
   }
 
   #idleBands() {

@@ -180,6 +180,17 @@ STORES = (
 SESSIONS = (
     Row("no session id", ("resume", "zebra"), ("'zebra' is no session id", "harness sessions")),
     Row("id too short", ("show", "ab"), ("first 4 characters",)),
+    Row("two views at once", ("show", UNKNOWN, "--spans", "--messages"), ("one of --messages, --spans",)),
+    Row("report without a file", ("report", UNKNOWN), ("--html FILE", "harness show")),
+    Row("report of no id", ("report", "zebra", "--html", "r.html"), ("'zebra' is no session id",)),
+    Row("unknown session, report", ("report", UNKNOWN, "--html", "r.html"), ("no session",), "main"),
+    Row(
+        "--html exists",
+        ("report", UNKNOWN, "--html", "r.html"),
+        ("--html r.html exists", "--force"),
+        prepare=_write("r.html", "mine"),
+    ),
+    Row("--html nowhere", ("report", UNKNOWN, "--html", "no/r.html"), ("no folder", "make it first")),
     Row("neither id nor --last", ("resume",), ("--last", "Try 'harness resume --help'")),
     Row("both id and --last", ("resume", UNKNOWN, "--last"), ("either",)),
     Row("unknown session", ("resume", UNKNOWN), ("no session", "harness sessions"), "main"),

@@ -89,7 +89,8 @@ class Browser:
     async def picture(self, file: Path) -> None:
         """Save what the window shows as a PNG."""
         async with self._http.get(f"{self._url}/screenshot") as answer:
-            file.write_bytes(base64.b64decode((await answer.json())["value"]))
+            value = (await answer.json())["value"]
+        await asyncio.to_thread(file.write_bytes, base64.b64decode(value))
 
     async def _post(self, command: str, body: dict[str, Any]) -> Any:
         return await _value(self._http, f"{self._url}/{command}", body)
