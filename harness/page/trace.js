@@ -104,10 +104,9 @@ class Trace {
     this.refresh();
   }
 
-  /** Widen or narrow the view by a factor around a place from 0 to 1. */
-  zoom(factor, around = (this.view.from + this.view.to) / 2) {
+  /** Widen or narrow the view by a factor; the place `around` comes to stand at this share of its width. */
+  zoom(factor, around = (this.view.from + this.view.to) / 2, share = 0.5) {
     const width = Math.min(1, Math.max(1e-5, (this.view.to - this.view.from) * factor));
-    const share = (around - this.view.from) / (this.view.to - this.view.from);
     this.#look(around - share * width, width);
   }
 
@@ -276,7 +275,7 @@ class Trace {
     if (event.ctrlKey || event.metaKey) {
       const box = this.axis.getBoundingClientRect();
       const share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
-      this.zoom(event.deltaY > 0 ? 1.25 : 0.8, this.view.from + share * (this.view.to - this.view.from));
+      this.zoom(event.deltaY > 0 ? 1.25 : 0.8, this.view.from + share * (this.view.to - this.view.from), share);
     } else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
       this.pan((event.deltaX || event.deltaY) / 800);
     } else return;

@@ -58,7 +58,8 @@ def test_what_agents_wrote_stays_data(page: str) -> None:
     elements = Elements(page)
     assert sum(tag == "script" for tag, _ in elements.found) == 3
     contents = json.loads(elements.texts["contents"])
-    assert any(CANARY in str(value) for value in contents.values())
+    outputs = [value.get("output", {}).get("text", "") for value in contents.values()]
+    assert any(CANARY in text for text in outputs)
     assert CANARY not in page
     assert page.count("</script>") == 3
 
