@@ -86,6 +86,9 @@ def test_a_wheel_owns_one_name_and_carries_its_content(home: Path) -> None:
     for kind in KINDS:
         assert any(name.startswith(f"harness/_builtin/{kind}/") for name in names)
     assert "harness/py.typed" in names
+    pages = {f"harness/page/{path.name}" for path in (ROOT / "harness" / "page").glob("page.*")}
+    assert len(pages) == 3
+    assert pages <= set(names), "what harness report writes is made of them"
 
     unpack = [*pip, "install", "-q", "--no-deps", "--no-index", "--target", str(site), str(wheel)]
     assert _run(unpack, home, _fresh(home), timeout_s=100).returncode == 0

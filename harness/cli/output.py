@@ -30,13 +30,17 @@ def answer(text: str) -> None:
     click.echo(text)
 
 
-def answer_report(report: str) -> None:
-    """Write a report to stdout: on a terminal its lines end between words, else it is as it is."""
-    text = report.rstrip()
+def answer_text(text: str, widest: int | None = None) -> None:
+    """Write running text to stdout: on a terminal its lines end between words, else it is as it is."""
     if sys.stdout.isatty():
-        draw(Text(text), widest=READABLE)
+        draw(Text(text), widest=widest)
     else:
         answer(text)
+
+
+def answer_report(report: str) -> None:
+    """Write a report to stdout, on a terminal in lines that can be read."""
+    answer_text(report.rstrip(), widest=READABLE)
 
 
 def columns() -> int:

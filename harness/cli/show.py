@@ -10,7 +10,7 @@ import click
 
 from harness.cli import words
 from harness.cli.options import Common, common
-from harness.cli.output import answer, answer_json, answer_report, columns, draw
+from harness.cli.output import answer, answer_json, answer_report, answer_text, columns, draw
 from harness.cli.score import lines
 from harness.cli.sessions import standing
 from harness.cli.show_checkpoints import tell_checkpoints, tell_last_checkpoints
@@ -97,13 +97,17 @@ def show(common: Common, session_id: str, messages: bool, spans: bool, points: b
             scores = await read_scores(database, row.session_id)
             steps = await read_spans(database, row.session_id) if spans else []
         if at is not None:
-            if at > len(journal):
-                raise BadInput(f"Session {row.session_id} has {len(journal)} events; give --at one of them.")
-            journal = journal[:at]
+            if at > journal[-1].seq:
+                raise BadInput(
+                    f"The last event of session {row.session_id} is {journal[-1].seq}; give --at one up to it."
+                )
+            journal = [event for event in journal if event.seq <= at]
             checkpoints = [point for point in checkpoints if point.seq <= at]
             scores = [score for score in scores if score.given_at <= journal[-1].recorded_at]
             steps = as_of(steps, at, journal[-1].recorded_at)
         state = fold(row.session_id, journal)
+        # A session that nobody advances stands still since its last event, as one looked back at does.
+        seen_at = now() if row.at_work and at is None else journal[-1].recorded_at
         if messages:
             tell_messages(journal, state, as_json=common.as_json)
         elif spans:
@@ -111,18 +115,21 @@ def show(common: Common, session_id: str, messages: bool, spans: bool, points: b
         elif points:
             tell_checkpoints(state, checkpoints, common)
         elif common.as_json:
-            answer_json(_document(row, state, checkpoints, scores))
+            answer_json(_document(row, state, checkpoints, scores, seen_at))
         else:
-            _tell(row, state, checkpoints, scores)
+            _tell(row, state, checkpoints, scores, seen_at, after=at)
         return 0
 
     return run_whole(work())
 
 
 def _document(
-    row: SessionRow, state: SessionState, checkpoints: list[Checkpoint], scores: list[KeptScore]
+    row: SessionRow,
+    state: SessionState,
+    checkpoints: list[Checkpoint],
+    scores: list[KeptScore],
+    at: datetime,
 ) -> SessionView:
-    at = now()
     return SessionView(
         **result(state).model_dump(exclude={"event", "agent_runs"}),
         tenant=row.tenant,
@@ -155,7 +162,12 @@ def _run_view(run: RunState, at: datetime) -> AgentRunView:
 
 
 def _tell(
-    row: SessionRow, state: SessionState, checkpoints: list[Checkpoint], scores: list[KeptScore]
+    row: SessionRow,
+    state: SessionState,
+    checkpoints: list[Checkpoint],
+    scores: list[KeptScore],
+    at: datetime,
+    after: int | None,
 ) -> None:
     created = state.created
     facts = [
@@ -164,25 +176,25 @@ def _tell(
         words.number(created.sources, "source") if created else "",
         f"begun {words.moment(row.created_at)}",
     ]
-    answer(f"Session {row.session_id}: {standing(row)}")
-    answer(", ".join(filter(None, facts)))
+    stands = standing(row) if after is None else f"{state.status.replace('_', ' ')} after event {after}"
+    answer(f"Session {row.session_id}: {stands}")
+    answer_text(", ".join(filter(None, facts)))
     for question in state.questions:
-        answer(f"Question: {words.one_line(question)}")
+        answer_text(f"Question: {words.one_line(question)}")
     answer("")
-    last = max((run.last_at for run in state.runs.values()), default=row.created_at)
-    took_s = (last - row.created_at).total_seconds() if state.finished else None
-    draw(table(state, now(), width=columns(), took_s=took_s))
+    took_s = (at - row.created_at).total_seconds() if state.finished else None
+    draw(table(state, at, width=columns(), took_s=took_s))
     for run in state.runs.values():
         if run.outcome is not None and run.outcome.problem:
-            answer(f"{label(run)}: {run.outcome.problem}")
+            answer_text(f"{label(run)}: {run.outcome.problem}")
     for name, value in state.board().items():
-        answer(f"state.{name}: {words.one_line(json.dumps(value, ensure_ascii=False))}")
+        answer_text(f"state.{name}: {words.one_line(json.dumps(value, ensure_ascii=False))}")
     _tell_usage(state)
     tell_last_checkpoints(state, checkpoints)
     for line in [*citations(state.citations), *lines(scores)]:
-        answer(line)
+        answer_text(line)
     if state.problem:
-        answer(state.problem)
+        answer_text(state.problem)
     if state.report:
         answer("")
         answer_report(state.report)
@@ -196,9 +208,9 @@ def _tell_usage(state: SessionState) -> None:
         f"{words.tokens(usage.cache_creation_input_tokens)} written to cache",
         f"{words.tokens(usage.output_tokens)} out",
     ]
-    answer(
+    answer_text(
         f"\nUsage: {words.number(usage.model_calls, 'model call')} in "
         f"{words.number(usage.attempts, 'attempt')}; tokens: {', '.join(parts)}"
     )
     if usage.unattributed_calls:
-        answer(f"Unattributed: {words.number(usage.unattributed_calls, 'call')} whose end is not known")
+        answer_text(f"Unattributed: {words.number(usage.unattributed_calls, 'call')} whose end is not known")

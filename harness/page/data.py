@@ -50,7 +50,7 @@ def page_data(
         facts=_facts(journal, state, clock, now, resume, fork),
         report=state.report,
         citations=_citations(state, sources),
-        agents=tuple(_agents(state, now)),
+        agents=tuple(_agents(state, clock.last)),
         by_agent=by_agent(state),
         by_model=by_model(journal, state),
         spans=tuple(_span(line.span, state, clock) for line in outline(spans)),
@@ -113,10 +113,10 @@ def kills(journal: Sequence[ev.Event]) -> int:
     return count
 
 
-def _agents(state: SessionState, now: datetime, parent: str | None = None, depth: int = 0) -> list[AgentRow]:
+def _agents(state: SessionState, last: datetime, parent: str | None = None, depth: int = 0) -> list[AgentRow]:
     found: list[AgentRow] = []
     for run in state.children(parent):
-        working_s = (now - run.running_since).total_seconds() if run.running_since else 0.0
+        working_s = (last - run.running_since).total_seconds() if run.running_since else 0.0
         row = AgentRow(
             id=run.id,
             parent_id=run.parent_id,
@@ -132,7 +132,7 @@ def _agents(state: SessionState, now: datetime, parent: str | None = None, depth
             work_ms=round(1000 * (run.work_s + max(0.0, working_s))),
             problem=run.outcome.problem if run.outcome else None,
         )
-        found += [row, *_agents(state, now, run.id, depth + 1)]
+        found += [row, *_agents(state, last, run.id, depth + 1)]
     return found
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.kit.processes import clean_env, kill_tree
+from tests.kit.processes import clean_env, kill, tree
 
 _CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
@@ -133,7 +133,8 @@ async def browser() -> AsyncIterator[Browser]:
                     async with http.delete(session) as answer:
                         await answer.read()
         finally:
-            kill_tree(process.pid)
+            kill(*tree(process.pid))
+            process.kill()
             await process.wait()
 
 
