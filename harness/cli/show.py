@@ -97,9 +97,10 @@ def show(common: Common, session_id: str, messages: bool, spans: bool, points: b
             scores = await read_scores(database, row.session_id)
             steps = await read_spans(database, row.session_id) if spans else []
         if at is not None:
-            if at > journal[-1].seq:
+            last = journal[-1].seq
+            if at > last:
                 raise BadInput(
-                    f"The last event of session {row.session_id} is {journal[-1].seq}; give --at one up to it."
+                    f"The last event of session {row.session_id} is {last}; give --at that or less."
                 )
             journal = [event for event in journal if event.seq <= at]
             checkpoints = [point for point in checkpoints if point.seq <= at]

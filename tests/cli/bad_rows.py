@@ -181,6 +181,9 @@ SESSIONS = (
     Row("no session id", ("resume", "zebra"), ("'zebra' is no session id", "harness sessions")),
     Row("id too short", ("show", "ab"), ("first 4 characters",)),
     Row("two views at once", ("show", UNKNOWN, "--spans", "--messages"), ("one of --messages, --spans",)),
+    Row(
+        "--at after the end", ("show", FINISHED, "--at", "9999"), ("last event", "--at that or less"), "main"
+    ),
     Row("report without a file", ("report", UNKNOWN), ("--html FILE", "harness show")),
     Row("report of no id", ("report", "zebra", "--html", "r.html"), ("'zebra' is no session id",)),
     Row("unknown session, report", ("report", UNKNOWN, "--html", "r.html"), ("no session",), "main"),

@@ -100,6 +100,19 @@ def test_spans_can_be_seen_as_they_were(sample: Sample) -> None:
     assert whole == sample.spans
 
 
+async def test_a_session_that_nobody_advances_stands_still(
+    dsn: str, database: Database, sample: Sample
+) -> None:
+    """Looked back at, an agent run has worked up to that event and not up to now."""
+    session_id = await keep_sample(database, sample)
+    document = json.loads((await ran("show", session_id, "--at", "120", "--json", dsn=dsn)).stdout)
+    running = [run for run in document["agent_runs"] if run["status"] == "running"]
+    assert running
+    assert all(run["work_s"] < 60 for run in running)
+    text = (await ran("show", session_id, "--at", "120", dsn=dsn)).stdout
+    assert text.startswith(f"Session {session_id}: running after event 120\n")
+
+
 async def test_every_checkpoint_is_shown_with_the_commands(dsn: str, database: Database) -> None:
     """A person sees all of them; a program gets the commands of each."""
     session_id = await keep(database, worked(), status="done")
