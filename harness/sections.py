@@ -19,9 +19,12 @@ def http_url(value: str) -> str:
     if not re.match(r"https?://[^/\s]+", value):
         raise ValueError(problem)
     try:
-        urlsplit(value).port  # noqa: B018 - reading it is what checks it
-    except ValueError as error:
-        raise ValueError(f"{problem} and has a valid host and port") from error
+        parts = urlsplit(value)
+        usable = parts.port != 0 and (parts.hostname or "").encode("idna")
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"{problem} and has a valid host and port")
     return value.rstrip("/")
 
 

@@ -60,13 +60,13 @@ def otlp(settings: Settings, url: str) -> Address:
 
     It gets the headers of the settings only if they are meant for it, or for no other receiver by name.
     """
-    url = url.rstrip("/")
-    own = settings.tracing.otlp_url
-    meant = own is None or urlsplit(own)[:2] == urlsplit(url)[:2]
+    own, parts = settings.tracing.otlp_url, urlsplit(url)
+    path = parts.path.rstrip("/").removesuffix(_TRACES) + _TRACES
+    meant = own is None or urlsplit(own)[:2] == parts[:2]
     headers = settings.tracing.otlp_headers if meant else None
     return Address(
         "The OTLP receiver",
-        url if url.endswith(_TRACES) else url + _TRACES,
+        parts._replace(path=path, fragment="").geturl(),
         header_pairs(headers.get_secret_value()) if headers else {},
     )
 

@@ -235,6 +235,12 @@ TRACES = (
         env={"LANGFUSE_BASE_URL": "http://127.0.0.1:99999"},
     ),
     Row(
+        "receiver's host",
+        ("trace", "status"),
+        ("LANGFUSE_BASE_URL", "valid host and port"),
+        env={"LANGFUSE_BASE_URL": f"http://{'a' * 70}.invalid"},
+    ),
+    Row(
         "receiver's headers",
         ("trace", "flush"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "name=value"),

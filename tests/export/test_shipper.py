@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
-from harness.export.shipper import SUSPICIOUS
+from harness.errors import StoreUnavailable
+from harness.export.address import required
+from harness.export.receiver import Receiver
+from harness.export.shipper import SUSPICIOUS, Shipper
+from harness.settings import Settings
 from harness.store.database import Database
-from harness.store.spans import Outbox, refusals, standing
+from harness.store.spans import Ended, Outbox, refusals, standing
+from harness.tracing.span import Span
 from tests.export.conftest import Ship
 from tests.kit.otlp_receiver import Mode, OtlpReceiver
 from tests.kit.processes import until
@@ -314,6 +320,45 @@ async def test_what_a_dead_exporter_took_comes_back(
         work.cancel()
         await asyncio.wait({work})
     assert await counts(database) == {"sent": len(sheet.spans), "sent_again": len(sheet.spans)}
+
+
+class Away(Outbox):
+    """An outbox whose store is away for the first tries of each kind."""
+
+    def __init__(self, database: Database, tenant: str) -> None:
+        super().__init__(database, tenant)
+        self.tries = Counter[str]()
+
+    async def take(self, limit: int) -> list[Ended]:
+        self._try("take")
+        return await super().take(limit)
+
+    async def sent(self, spans: Sequence[Span]) -> None:
+        self._try("sent")
+        await super().sent(spans)
+
+    def _try(self, what: str) -> None:
+        self.tries[what] += 1
+        if self.tries[what] <= 2:
+            raise StoreUnavailable("Postgres stopped answering; try again.")
+
+
+async def test_a_store_that_is_away_is_waited_for(
+    database: Database,
+    receiver: OtlpReceiver,
+    settings: Settings,
+    hasty: None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing is raised; what the receiver has is marked once the store is back, and not sent again."""
+    sheet = research()
+    await keep(database, sheet)
+    async with Receiver(required(settings)) as to:
+        drained = await Shipper(Away(database, "default"), to, "default").drain()
+    assert (drained.sent, drained.problem) == (len(sheet.spans), "")
+    assert len(receiver.posts) == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert await counts(database) == {"sent": len(sheet.spans)}
 
 
 async def test_a_row_that_cannot_be_read_holds_up_no_other(

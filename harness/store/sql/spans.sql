@@ -7,22 +7,22 @@ select session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, start
 
 -- name: take_spans
 -- Spans that have ended and are due. Whoever takes them has `hold` seconds before they are due again.
+with due as (
+    select span.session_id, span.span_id, session.tenant, session.flow
+      from span join session on session.id = span.session_id
+     where ended_at is not null and sent_at is null and refused is null
+       and next_try <= clock_timestamp()
+       and session.tenant = %(tenant)s
+       and (%(session_id)s::uuid is null or session_id = %(session_id)s)
+     order by next_try, ended_at
+     limit %(limit)s
+       for update of span skip locked)
 update span
    set tries = tries + 1, next_try = clock_timestamp() + make_interval(secs => %(hold)s)
-  from session
- where session.id = span.session_id
-   and (span.session_id, span.span_id) in (
-        select span.session_id, span.span_id
-          from span join session on session.id = span.session_id
-         where ended_at is not null and sent_at is null and refused is null
-           and next_try <= clock_timestamp()
-           and session.tenant = %(tenant)s
-           and (%(session_id)s::uuid is null or session_id = %(session_id)s)
-         order by next_try, ended_at
-         limit %(limit)s
-           for update of span skip locked)
-returning span.session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, started_at, ended_at,
-          span.status, opened, closed, tries, sent_at, refused, session.tenant, session.flow;
+  from due
+ where span.session_id = due.session_id and span.span_id = due.span_id
+returning span.session_id, span.span_id, parent_span_id, agent_run_id, kind, name, seq, started_at, ended_at,
+          status, opened, closed, tries, sent_at, refused, tenant, flow;
 
 -- name: spans_sent
 update span
