@@ -179,6 +179,13 @@ class Web(Record):
     max_bytes: int = Field(default=10_000_000, ge=1000, description="Bytes of the largest page that is read.")
 
 
+def _environment(value: str) -> str:
+    # The server's own rule: see "Environments" in Langfuse's documentation of tracing.
+    if not re.fullmatch(r"(?!langfuse)[a-z0-9_-]{1,40}", value):
+        raise ValueError("should be up to 40 of a-z, 0-9, _ and -, and not begin with 'langfuse'")
+    return value
+
+
 class Tracing(Record):
     """What is kept of each step, and which other receiver than Langfuse gets it."""
 
@@ -194,9 +201,8 @@ class Tracing(Record):
         default=True,
         description="Whether ended spans are sent while a session is at work; else by `harness trace flush`.",
     )
-    environment: str = Field(
+    environment: Annotated[str, AfterValidator(_environment)] = Field(
         default="default",
-        pattern=r"^[a-z0-9_-]{1,40}$",
         description="The environment that traces are filed under, for instance `production`.",
     )
     otlp_url: Url | None = Field(

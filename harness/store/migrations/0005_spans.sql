@@ -20,7 +20,7 @@ create table span (
     primary key (session_id, span_id)
 );
 
-create index span_outbox on span (next_try)
+create index span_outbox on span (next_try, ended_at)
     where ended_at is not null and sent_at is null and refused is null;
 
 comment on column span.seq is 'of the event that opened it: the checkpoint it belongs to';

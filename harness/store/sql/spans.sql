@@ -58,10 +58,6 @@ select refused as problem, count(*) as spans
    and (%(session_id)s::uuid is null or span.session_id = %(session_id)s)
  group by refused order by count(*) desc, refused limit 5;
 
--- name: forget_sent
-delete from span
- where sent_at < clock_timestamp() - make_interval(days => %(days)s);
-
 -- name: add_score
 -- The same score again changes nothing; a changed one is sent again. Its name and time stay: by its id, its name
 -- and its day Langfuse knows that it is the same one.
