@@ -20,6 +20,7 @@ from harness.errors import HarnessError
 COMMANDS = {
     "run": ("harness.cli.run", "Ask a question and get a report with citations."),
     "resume": ("harness.cli.resume", "Go on with a session from its last checkpoint."),
+    "fork": ("harness.cli.fork", "Begin a new session from any point of an old one."),
     "ask": ("harness.cli.resume", "Ask on in a session that is done, with all that it has read."),
     "cancel": ("harness.cli.sessions", "Stop a session for good."),
     "sessions": ("harness.cli.sessions", "List the sessions, the newest first."),

@@ -119,7 +119,7 @@ class AgentRun:
         number = run.attempt + 1
         claude_session_id = run.claude_session_id or ""
         if isinstance(point, StartFresh):
-            claude_session_id = self._continued() or derived_id(run.id, "claude session", number)
+            claude_session_id = self._continued() or self._new_conversation(number)
         folder = make(view.settings.home, view.state.id, run.id, number)
         await view.record(
             ev.AgentRunStarted(
@@ -291,6 +291,10 @@ class AgentRun:
         """The Claude session of the agent run this one goes on in."""
         before = self._view.run.continues
         return self._view.state.runs[before].claude_session_id if before else None
+
+    def _new_conversation(self, number: int) -> str:
+        """Name a Claude session. A fork has agent runs of the same ids, perhaps at work beside this one."""
+        return derived_id(self._view.state.id, self._view.run_id, "claude session", number)
 
     async def _already_there(self, point: ResumePoint) -> int:
         if not isinstance(point, StartFresh):

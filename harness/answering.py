@@ -15,12 +15,11 @@ from typing import Any, Literal
 from harness import events as ev
 from harness.bundles.validate import validate_output
 from harness.context import RunView
+from harness.ending import result_of_run, writes_of_run
 from harness.errors import StoreUnavailable
-from harness.flow.shared import wrong_write
 from harness.limits import spent
-from harness.messages import Message
-from harness.plan import payload_of, verifier_run_id
-from harness.records import NeedsHelp, Outcome, derived_id
+from harness.plan import verifier_run_id
+from harness.records import NeedsHelp, Outcome
 from harness.store.journal import forget_responses
 
 log = logging.getLogger(__name__)
@@ -129,44 +128,14 @@ async def asked_for_help(view: RunView, tool_use_id: str, work_s: float) -> None
 async def finish(view: RunView, outcome: Outcome, work_s: float) -> None:
     """Commit an agent run's outcome, the message it is, and what it writes into the shared state."""
     run, session = view.run, view.state.id
-    writes, problem = _writes(view, outcome)
+    writes, problem = writes_of_run(view.state, run, outcome)
     if problem is not None:
         outcome = Outcome(status="failed", output=outcome.output, problem=problem)
-    await view.record(
-        ev.AgentRunFinished(outcome=outcome, work_s=work_s, result=_result(view, outcome), writes=writes)
-    )
+    result = result_of_run(run, outcome)
+    await view.record(ev.AgentRunFinished(outcome=outcome, work_s=work_s, result=result, writes=writes))
     log.debug("agent run %s of session %s: %s", run.id, session, outcome.status)
     with suppress(StoreUnavailable):
         await forget_responses(view.session.database, session, run.id)
-
-
-def _result(view: RunView, outcome: Outcome) -> Message:
-    run = view.run
-    payload = payload_of(outcome) if outcome.status == "done" else outcome.model_dump(mode="json")
-    return Message(
-        id=derived_id(run.id, "result", len(run.verdicts), run.attempt),
-        kind="result",
-        source=run.id,
-        destination=run.task.source,
-        payload=payload,
-        schema_name=f"{run.agent}.output" if outcome.status == "done" else "outcome",
-        trace_id=run.task.trace_id,
-        in_reply_to=run.task.id,
-    )
-
-
-def _writes(view: RunView, outcome: Outcome) -> tuple[dict[str, Any], str | None]:
-    """What goes into the state, by the node's `write`; or why it may not."""
-    created = view.state.created
-    given = payload_of(outcome)
-    if outcome.status != "done" or not isinstance(given, dict) or created is None:
-        return {}, None
-    writes = {name: given[source] for name, source in view.run.write.items() if source in given}
-    for name, value in writes.items():
-        problem = wrong_write(created.state, view.label, name, value)
-        if problem is not None:
-            return {}, problem
-    return writes, None
 
 
 def _as_text(output: Any) -> str:

@@ -62,6 +62,10 @@ def _by_conversation(by_run: Mapping[str, _Rows]) -> dict[str, tuple[str, _Rows]
 def _by_run(journal: Iterable[ev.Event]) -> dict[str, _Rows]:
     runs: dict[str, _Rows] = defaultdict(_Rows)
     for event in journal:
+        if isinstance(event.payload, ev.SessionForked):
+            for rows in runs.values():
+                known = rows.claude_session_id or ""
+                rows.claude_session_id = event.payload.conversations.get(known, rows.claude_session_id)
         if event.agent_run_id is None:
             continue
         rows = runs[event.agent_run_id]

@@ -126,7 +126,7 @@ def tasks(call: BeforeTool, run: Run) -> tuple[Message, ...]:
     """The call's tasks as messages; their inputs have been found valid."""
     return tuple(
         Message(
-            id=derived_id("task", run.state.id, call.tool_use_id, number),
+            id=derived_id("task", run.state.root_id, call.tool_use_id, number),
             source=run.run.id,
             trace_id=run.state.trace_id,
             **_contents(task),

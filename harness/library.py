@@ -12,25 +12,28 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from harness import events as ev
 from harness.bundles.bundle import Bundle, limits_of
 from harness.bundles.load import load_bundles
 from harness.content import find_project
 from harness.corpus.corpus import Corpus
-from harness.errors import BadInput, NoSuchSession, NotResumable
+from harness.errors import NoSuchSession, NotResumable
 from harness.flow import bundles_of
+from harness.forking import prepare
 from harness.hook_chain import load_hooks
 from harness.limits import granted, more
-from harness.plan import plan
 from harness.request import Options, Request, check, question_text
+from harness.resumable import check_answer, check_resumable, ended_for_good, wanting_help
 from harness.session import Session, Tools
 from harness.settings import Settings, from_environment
-from harness.state import RunState, SessionState
+from harness.state import SessionState
 from harness.store.database import Database, Json
+from harness.store.forks import Fork, store_fork
 from harness.store.journal import Journal, catch_up, load_state
 from harness.store.lease import Holder, Lease, acquire
 from harness.store.open import open_store
@@ -143,6 +146,8 @@ class Harness:
         self,
         session_id: str,
         *,
+        at: int | str | None = None,
+        edits: Mapping[str, Any] | None = None,
         answer: str | None = None,
         budget_usd: float | None = None,
         max_concurrent: int | None = None,
@@ -150,16 +155,41 @@ class Harness:
     ) -> Session:
         """Take a session up where its journal ends; one that has ended for good is only summed up again.
 
-        `answer` is what an agent that asked for help is told.
+        `answer` is what an agent that asked for help is told. With `at` a fork goes on instead, which is made
+        as by `fork`, and only if it can go on.
 
         Raises:
             NoSuchSession: there is none of this id.
             LeaseHeld: a living process is at work on it.
+            BadInput: it cannot go on so, or cannot be forked so.
         """
+        if at is not None:
+            forked = await self._prepared(session_id, at, edits or {})
+            # It has no name yet that a person could know it by.
+            unborn = replace(forked.state, id=session_id)
+            check_resumable(unborn, budget_usd, self.settings, self.bundles)
+            check_answer(unborn, answer)
+            await store_fork(await self.database(), forked, self._keeper)
+            session_id = forked.state.id
         state = await self.state(session_id)
-        if _ended(state):
+        if ended_for_good(state):
             return await self._closed(state)
         return await self._take_up(state, None, budget_usd, max_concurrent, on_wait, answer)
+
+    async def fork(self, session_id: str, *, at: int | str, edits: Mapping[str, Any] | None = None) -> str:
+        """Begin a new session with all that was done in one up to a point, and give its id.
+
+        `at` is the number of an event, or the id of the span that it opened, or the beginning of that.
+        `edits` change that event in the fork: dotted paths into its payload, with JSON values. The old
+        session stays as it is, also when it is at work. What was finished by then is not done or paid again.
+
+        Raises:
+            NoSuchSession: there is none of this id.
+            BadInput: there is no such point, or the edits cannot be made; nothing has been created.
+        """
+        forked = await self._prepared(session_id, at, edits or {})
+        await store_fork(await self.database(), forked, self._keeper)
+        return forked.state.id
 
     async def ask(
         self,
@@ -213,6 +243,10 @@ class Harness:
             raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
         return state
 
+    async def _prepared(self, session_id: str, at: int | str, edits: Mapping[str, Any]) -> Fork:
+        origin = await self.state(session_id)
+        return await prepare(await self.database(), origin, at, edits, self.bundles)
+
     async def _take_up(
         self,
         state: SessionState,
@@ -227,10 +261,10 @@ class Harness:
         lease.start()
         try:
             await catch_up(database, state)
-            if question is None and _ended(state):
+            if question is None and ended_for_good(state):
                 await lease.release()
                 return await self._closed(state)
-            self._check_resumable(state, budget_usd)
+            check_resumable(state, budget_usd, self.settings, self.bundles)
             journal = self._journal(database, lease, state)
             await database.run(_SQL["clear_cancel"], {"id": state.id, "token": lease.token})
             await self._note_resumption(journal, question, budget_usd, answer)
@@ -245,11 +279,8 @@ class Harness:
     ) -> None:
         """Commit who goes on, with which budget, and grant more to a root that stopped for want of it."""
         state, here = journal.state, Holder.here()
-        stopped = _stopped(state)
-        if answer and not stopped:
-            raise NotResumable(
-                f"Nobody in session {state.id} asks for help; leave --answer out: harness resume {state.id}"
-            )
+        check_answer(state, answer)
+        stopped = wanting_help(state)
         limits = state.limits.model_copy(update={"max_cost_usd": budget_usd}) if budget_usd else None
         await journal.append(
             ev.SessionResumed(token=journal.lease.token, host=here.host, pid=here.pid, limits=limits),
@@ -263,9 +294,12 @@ class Harness:
             await journal.append(ev.AgentRunReopened(limits=limits, answer=told), run_id=run.id)
 
     def _journal(self, database: Database, lease: Lease, state: SessionState) -> Journal:
+        return Journal(database, lease, state, self._keeper)
+
+    @property
+    def _keeper(self) -> Keeper | None:
         tracing = self.settings.tracing
-        keeper = Keeper(tracing.capture, tracing.max_chars) if tracing.enabled else None
-        return Journal(database, lease, state, keeper)
+        return Keeper(tracing.capture, tracing.max_chars) if tracing.enabled else None
 
     async def _closed(self, state: SessionState) -> Session:
         """A session that has ended: its lease allows nothing."""
@@ -273,43 +307,3 @@ class Harness:
         lease = Lease(database, state.id, 0, 0)
         lease.lose()
         return Session(self._tools, Journal(database, lease, state), None, 1, "session.resumed")
-
-    def _check_resumable(self, state: SessionState, budget_usd: float | None) -> None:
-        created = state.created
-        if created is None:
-            raise NotResumable(
-                f"Session {state.id} was never begun; ask the question again with: harness run"
-            )
-        if created.upstream == "live" and self.settings.upstream.api_key is None:
-            raise BadInput(
-                "There is no key for the model service; set ANTHROPIC_API_KEY to resume this session."
-            )
-        missing = sorted(created.bundles.keys() - self.bundles.keys())
-        if missing:
-            raise NotResumable(
-                f"Session {state.id} uses the bundle {missing[0]}, which is not here; "
-                "resume it from the project folder that has it."
-            )
-        spent = sum(run.cost_usd for run in state.runs.values())
-        limit = budget_usd or state.limits.max_cost_usd
-        if limit is not None and spent >= limit:
-            raise NotResumable(
-                f"The budget of ${limit:.2f} is spent (${spent:.2f}); "
-                f"raise it with: harness resume {state.id} --budget-usd AMOUNT"
-            )
-
-
-def _stopped(state: SessionState) -> list[RunState]:
-    """The agent runs that the session ended for, though they could go on if they were given more."""
-    if state.created is None or not (state.finished or state.taken_up):
-        return []
-    found = plan(state.created.flow, state)
-    if found.outcome is None:
-        return []
-    stuck = [state.runs[run_id] for run_id in found.stuck]
-    failed = [run for run in state.runs.values() if run.essential and run.status == "failed"]
-    return stuck or failed[-1:]
-
-
-def _ended(state: SessionState) -> bool:
-    return state.finished and state.status in ("done", "cancelled")

@@ -84,8 +84,7 @@ def time_left_s(run: RunState) -> float | None:
 
 def cost_left(state: SessionState, run: RunState) -> float | None:
     """US dollars the run may still spend; None without a limit. Never zero: that is refused earlier."""
-    total = sum(other.cost_usd for other in state.runs.values())
-    pairs = ((total, state.limits.max_cost_usd), (run.cost_usd, run.limits.max_cost_usd))
+    pairs = ((state.known_usd, state.limits.max_cost_usd), (run.cost_usd, run.limits.max_cost_usd))
     left = [limit - used for used, limit in pairs if limit is not None]
     return max(0.0001, min(left)) if left else None
 
@@ -108,9 +107,8 @@ def more(run: RunState, granted: Limits) -> Limits:
 
 
 def _spent_cost(state: SessionState, run: RunState) -> str | None:
-    total = sum(other.cost_usd for other in state.runs.values())
     whole, own = state.limits.max_cost_usd, run.limits.max_cost_usd
-    if whole is not None and total >= whole:
+    if whole is not None and state.known_usd >= whole:
         return (
             f"The session's budget of ${whole:.2f} is spent; raise it with: "
             f"harness resume {state.id} --budget-usd AMOUNT"
@@ -121,6 +119,5 @@ def _spent_cost(state: SessionState, run: RunState) -> str | None:
 
 
 def _share_of_cost(state: SessionState, run: RunState) -> float:
-    total = sum(other.cost_usd for other in state.runs.values())
-    pairs = ((total, state.limits.max_cost_usd), (run.cost_usd, run.limits.max_cost_usd))
+    pairs = ((state.known_usd, state.limits.max_cost_usd), (run.cost_usd, run.limits.max_cost_usd))
     return max((used / limit for used, limit in pairs if limit), default=0.0)

@@ -41,8 +41,21 @@ class AgentRunSummary(Record):
     usage: Usage
 
 
+class Inherited(Record):
+    """What a fork took over with its origin's first events, up to `seq`: it was paid over there."""
+
+    session_id: str
+    seq: int
+    usage: Usage
+    cost_usd: float | None
+
+
 class Result(Record):
-    """How a session stands when it has ended, or cannot go on now."""
+    """How a session stands when it has ended, or cannot go on now.
+
+    Of a fork, `usage` and `cost_usd` are its own, without what is `inherited`; those of its agent runs are
+    whole.
+    """
 
     event: Literal["session.finished"] = "session.finished"
     session_id: str
@@ -52,6 +65,7 @@ class Result(Record):
     citations: dict[str, Any] | None
     usage: Usage
     cost_usd: float | None = Field(description="US dollars at list prices; None when a price is not known")
+    inherited: Inherited | None = None
     agent_runs: tuple[AgentRunSummary, ...]
 
 
@@ -74,7 +88,6 @@ def change(event: ev.Event, state: SessionState) -> AgentRunChanged | None:
 
 def result(state: SessionState) -> Result:
     """Sum up a session."""
-    cost = state.cost_usd
     return Result(
         session_id=state.id,
         status=state.status,
@@ -82,9 +95,27 @@ def result(state: SessionState) -> Result:
         problem=state.problem,
         citations=state.citations,
         usage=state.usage,
-        cost_usd=None if cost is None else round(cost, 6),
+        cost_usd=_rounded(state.cost_usd),
+        inherited=inherited(state),
         agent_runs=tuple(summary(run) for run in state.runs.values()),
     )
+
+
+def inherited(state: SessionState) -> Inherited | None:
+    """What a fork has from its origin; None for a session that is no fork."""
+    if state.forked is None:
+        return None
+    spent = state.inherited
+    return Inherited(
+        session_id=state.forked.origin,
+        seq=state.forked.at,
+        usage=spent.usage,
+        cost_usd=_rounded(spent.cost_usd),
+    )
+
+
+def _rounded(cost_usd: float | None) -> float | None:
+    return None if cost_usd is None else round(cost_usd, 6)
 
 
 def summary(run: RunState) -> AgentRunSummary:

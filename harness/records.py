@@ -56,6 +56,11 @@ class Usage(Record):
         mine = self.model_dump()
         return Usage(**{name: mine[name] + value for name, value in other.model_dump().items()})
 
+    def __sub__(self, other: Usage) -> Usage:
+        """Take away field by field."""
+        mine = self.model_dump()
+        return Usage(**{name: mine[name] - value for name, value in other.model_dump().items()})
+
     @property
     def total_tokens(self) -> int:
         """All tokens, cached ones included."""

@@ -31,6 +31,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "journal": (
         "audit",
+        "branch",
+        "ending",
         "events",
         "limits",
         "liveness",
@@ -48,6 +50,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "bundles",
         "corpus",
         "delegation",
+        "edits",
         "help",
         "hook_chain",
         "hooks",
@@ -71,7 +74,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "toolbelt",
     ),
     "session": ("engine", "session"),
-    "library": ("library", "page", "request"),
+    "library": ("forking", "library", "page", "request", "resumable"),
     "command line": ("__main__", "cli"),
 }
 """From the lowest to the highest: a file imports from its own layer and from those before it."""

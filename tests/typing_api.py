@@ -77,6 +77,8 @@ async def sessions() -> None:
             model="some-model-1",
         )
         assert_type(session, Session)
+        assert_type(await harness.fork(session.id, at=7, edits={"limits.max_steps": 3}), str)
+        assert_type(await harness.resume(session.id, at="0123abcd"), Session)
         async for progress in session:
             assert_type(progress, Progress)
             match progress:

@@ -138,6 +138,36 @@ def bounds(function: Function) -> Function:
     return function
 
 
+def edit(function: Function) -> Function:
+    """Add `--edit`; the edits arrive as `edits`, by path."""
+
+    @click.option(
+        "--edit",
+        "given",
+        multiple=True,
+        type=TEXT,
+        metavar="PATH=VALUE",
+        help="Change the event at the point, in the fork: a dotted path into it, and JSON or plain text.",
+    )
+    @functools.wraps(function)
+    def wrapper(*args: Any, given: tuple[str, ...], **kwargs: Any) -> Any:
+        return function(*args, edits=_edits(given), **kwargs)
+
+    return wrapper
+
+
+def _edits(given: tuple[str, ...]) -> dict[str, str]:
+    edits: dict[str, str] = {}
+    for each in given:
+        path, equals, value = each.partition("=")
+        if not (path.strip() and equals):
+            raise BadInput(f"--edit '{each}' is no edit; write it as PATH=VALUE, like question=Why?")
+        if path.strip() in edits:
+            raise BadInput(f"--edit {path.strip()} is given twice; give each path once.")
+        edits[path.strip()] = value
+    return edits
+
+
 @dataclass(frozen=True)
 class Out:
     """The file that `option` names to write to; checked before anything starts."""

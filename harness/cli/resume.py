@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.branch import read_point
 from harness.cli.advance import advance
-from harness.cli.options import TEXT, Common, Out, bounds, common, out
+from harness.cli.fork import typed
+from harness.cli.options import TEXT, Common, Out, bounds, common, edit, out
 from harness.cli.stderr import Countdown
 from harness.errors import BadInput
 from harness.store.sessions import Sessions, check_given
@@ -22,15 +24,30 @@ if TYPE_CHECKING:
 @click.argument("session_id", required=False)
 @click.option("--last", is_flag=True, help="The newest session.")
 @click.option("--answer", type=TEXT, metavar="TEXT", help="What the agent that asked for help is told.")
+@click.option(
+    "--at", metavar="EVENT_OR_SPAN", help="Go on from there in a new session, as harness fork makes it."
+)
+@edit
 @bounds
 @out
 @common
-def resume(common: Common, session_id: str | None, last: bool, out: Out | None, **options: Any) -> int:
+def resume(
+    common: Common,
+    session_id: str | None,
+    last: bool,
+    out: Out | None,
+    at: str | None,
+    edits: dict[str, str],
+    **options: Any,
+) -> int:
     """Go on with a session from its last checkpoint.
 
     SESSION_ID is its id, or the first characters of it. A session that has ended well only gives its report
     again. What has been done is not done again.
     """
+    if edits and at is None:
+        raise click.UsageError("--edit changes the event at a point; say at which with --at")
+    point = None if at is None else read_point(at)
     if options["answer"] is not None and not options["answer"].strip():
         raise BadInput("The answer is empty; say what the agent should know, or leave --answer out.")
     if last == (session_id is not None):
@@ -39,7 +56,7 @@ def resume(common: Common, session_id: str | None, last: bool, out: Out | None, 
     async def begin(harness: Harness) -> Session:
         found = await _found(harness, session_id)
         with closing(Countdown()) as waiting:
-            return await harness.resume(found, on_wait=waiting, **options)
+            return await harness.resume(found, at=point, edits=typed(edits), on_wait=waiting, **options)
 
     return advance(common, lambda _: session_id is None or check_given(session_id), begin, out)
 

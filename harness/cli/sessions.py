@@ -72,6 +72,8 @@ def _table(rows: list[SessionRow]) -> Table:
     made.add_column("question", ratio=1, no_wrap=True, overflow="ellipsis")
     for row in rows:
         question = words.one_line(row.question)
+        if (origin := row.forked_from) is not None:
+            question = f"({words.fork_of(origin.session_id, origin.seq)}) {question}"
         begun = words.moment(row.created_at)
         made.add_row(words.short(row.session_id), standing(row), row.flow, begun, question)
     return made

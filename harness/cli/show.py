@@ -17,11 +17,11 @@ from harness.cli.show_checkpoints import tell_checkpoints, tell_last_checkpoints
 from harness.cli.show_messages import tell_messages
 from harness.cli.show_spans import as_of, tell_spans
 from harness.cli.signals import run_whole
-from harness.cli.summary import citations
+from harness.cli.summary import citations, inherited
 from harness.cli.tree import table, worked_s
 from harness.errors import BadInput
 from harness.events import now
-from harness.progress import AgentRunSummary, result, summary
+from harness.progress import AgentRunSummary, Inherited, result, summary
 from harness.records import Record, SessionStatus, Usage
 from harness.state import RunState, SessionState, fold, label, subject
 from harness.store.journal import read_events
@@ -34,10 +34,13 @@ from harness.store.spans import read_spans
 class AgentRunView(AgentRunSummary):
     """An agent run with what a person asks about it; `work_s` leaves out waiting for its own subagents.
 
-    `cached_calls` are the tool calls that were answered from the cache, by tool_use_id.
+    `cached_calls` are the tool calls that were answered from the cache, by tool_use_id. `created_seq` and
+    `ended_seq` are the events to fork at for another task, or another outcome.
     """
 
     path: str
+    created_seq: int
+    ended_seq: int | None
     about: str
     steps: int
     cost_usd: float | None
@@ -48,9 +51,10 @@ class AgentRunView(AgentRunSummary):
 
 
 class SessionView(Record):
-    """A session in one document: what `session.finished` tells, and what led there."""
+    """A session in one document: what `session.finished` tells, and what led there in how many `events`."""
 
     session_id: str
+    events: int
     status: SessionStatus
     at_work: bool
     tenant: str
@@ -65,6 +69,7 @@ class SessionView(Record):
     citations: dict[str, Any] | None
     usage: Usage
     cost_usd: float | None
+    inherited: Inherited | None
     state: dict[str, Any]
     agent_runs: tuple[AgentRunView, ...]
     checkpoints: tuple[Checkpoint, ...]
@@ -133,6 +138,7 @@ def _document(
 ) -> SessionView:
     return SessionView(
         **result(state).model_dump(exclude={"event", "agent_runs"}),
+        events=state.head,
         tenant=row.tenant,
         flow=row.flow,
         upstream=state.created.upstream if state.created else "",
@@ -152,6 +158,8 @@ def _run_view(run: RunState, at: datetime) -> AgentRunView:
     return AgentRunView(
         **summary(run).model_dump(),
         path=run.path,
+        created_seq=run.created_seq,
+        ended_seq=run.ended_seq or None,
         about=subject(run),
         steps=run.steps,
         cost_usd=None if run.unpriced else round(run.cost_usd, 6),
@@ -176,6 +184,7 @@ def _tell(
         created.upstream if created else "",
         words.number(created.sources, "source") if created else "",
         f"begun {words.moment(row.created_at)}",
+        words.fork_of(origin.session_id, origin.seq) if (origin := row.forked_from) else "",
     ]
     stands = standing(row) if after is None else f"{state.status.replace('_', ' ')} after event {after}"
     answer(f"Session {row.session_id}: {stands}")
@@ -215,3 +224,5 @@ def _tell_usage(state: SessionState) -> None:
     )
     if usage.unattributed_calls:
         answer_text(f"Unattributed: {words.number(usage.unattributed_calls, 'call')} whose end is not known")
+    for line in inherited(result(state)):
+        answer_text(line)

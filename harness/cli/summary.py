@@ -17,6 +17,8 @@ def heading(state: SessionState, common: Common) -> str:
     lines = [f"Session {state.id}"]
     if state.created is not None:
         lines.append(f"Flow {state.created.flow_name}{_MODES.get(state.created.upstream, '')}.")
+    if state.forked is not None:
+        lines.append(f"A {words.fork_of(state.forked.origin, state.forked.at)}.")
     if not state.finished:
         lines.append(f"Should it stop, go on with: {common.command('resume', state.id)}")
     return "\n".join(lines) + "\n"
@@ -46,6 +48,7 @@ def summary(
         lines.append(
             f"Unattributed: {calls} whose end is not known, so what they used is not in these numbers."
         )
+    lines += inherited(ended)
     if state.created is not None and state.created.upstream == "offline":
         lines.append("Offline: no language model was used; the report is made of extracts.")
     lines += citations(ended.citations)
@@ -55,6 +58,19 @@ def summary(
         lines.append(f"Trace: {trace}")
     lines += _next(ended, common)
     return "\n".join(lines)
+
+
+def inherited(ended: Result) -> list[str]:
+    """Say what a fork did not have to pay."""
+    known = ended.inherited
+    if known is None or not known.usage.model_calls:
+        return []
+    used = [
+        words.number(known.usage.model_calls, "model call"),
+        f"{words.tokens(known.usage.total_tokens)} tokens",
+        *([words.dollars(known.cost_usd)] if known.cost_usd is not None else []),
+    ]
+    return [f"Inherited, and paid in {words.short(known.session_id)}: {', '.join(used)}."]
 
 
 def citations(found: dict[str, Any] | None) -> list[str]:

@@ -14,7 +14,7 @@ from harness.cli import words
 from harness.delegation import tasks_at_work as tasks
 from harness.flow import Agent, Lead, label, node_at
 from harness.liveness import standing
-from harness.records import AgentRunStatus, Usage
+from harness.records import AgentRunStatus
 from harness.state import RunState, SessionState, subject
 
 WIDEST = 120
@@ -175,8 +175,9 @@ def _priced(state: SessionState) -> bool:
 
 
 def _sum(state: SessionState, priced: bool, took_s: float | None) -> list[str]:
-    usage: Usage = state.usage
-    cost = [words.dollars(state.cost_usd)] if priced else []
+    # The sum of the rows above, of which a fork has inherited some.
+    whole = state.spent + state.inherited
+    cost = [words.dollars(whole.cost_usd)] if priced else []
     steps = sum(run.steps for run in state.runs.values())
     took = "" if took_s is None else words.clock(took_s)
-    return ["all", "", str(steps), words.tokens(usage.total_tokens), *cost, took, ""]
+    return ["all", "", str(steps), words.tokens(whole.usage.total_tokens), *cost, took, ""]

@@ -62,6 +62,11 @@ def short(session_id: str) -> str:
     return session_id[:8]
 
 
+def fork_of(session_id: str, seq: int) -> str:
+    """Say what a session is a fork of."""
+    return f"fork of {short(session_id)} at event {seq}"
+
+
 def one_line(text: str) -> str:
     """Put a text on one line."""
     return " ".join(text.split())

@@ -19,7 +19,7 @@ from harness.events.decisions import GateDecided, MergedBranch, MergeDecided, Ro
 from harness.events.delegations import DelegationJoined, DelegationRequested, DelegationVoided
 from harness.events.envelope import Event, now, pretty
 from harness.events.payload import Payload
-from harness.events.payloads import UPCASTERS, AnyPayload, read_payload
+from harness.events.payloads import UPCASTERS, AnyPayload, plain, read_payload
 from harness.events.runs import (
     AgentRunAnswered,
     AgentRunCreated,
@@ -35,6 +35,7 @@ from harness.events.session import (
     SessionAsked,
     SessionCreated,
     SessionFinished,
+    SessionForked,
     SessionResumed,
     SessionSuspended,
 )
@@ -68,12 +69,14 @@ __all__ = [
     "SessionAsked",
     "SessionCreated",
     "SessionFinished",
+    "SessionForked",
     "SessionResumed",
     "SessionSuspended",
     "ToolDenied",
     "ToolFinished",
     "ToolRequested",
     "now",
+    "plain",
     "pretty",
     "read_payload",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from harness.events.calls import (
 )
 from harness.events.decisions import GateDecided, MergeDecided, RoutingDecided
 from harness.events.delegations import DelegationJoined, DelegationRequested, DelegationVoided
+from harness.events.payload import Payload
 from harness.events.runs import (
     AgentRunAnswered,
     AgentRunCreated,
@@ -34,12 +36,14 @@ from harness.events.session import (
     SessionAsked,
     SessionCreated,
     SessionFinished,
+    SessionForked,
     SessionResumed,
     SessionSuspended,
 )
 
 AnyPayload = Annotated[
     SessionCreated
+    | SessionForked
     | SessionResumed
     | SessionAsked
     | SessionSuspended
@@ -69,6 +73,14 @@ AnyPayload = Annotated[
     | DelegationVoided,
     Field(discriminator="kind"),
 ]
+
+
+def plain(payload: Payload) -> dict[str, Any]:
+    """A payload as plain JSON; what JSON does not know becomes a text."""
+    text = json.dumps(payload.model_dump(mode="python", fallback=str), default=str)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
 
 _ADAPTER: TypeAdapter[AnyPayload] = TypeAdapter(AnyPayload)
 

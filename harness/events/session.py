@@ -40,6 +40,22 @@ class SessionResumed(Payload):
     limits: Limits | None = Field(default=None, description="replaces the session's limits when given")
 
 
+class SessionForked(Payload):
+    """All before this is a copy of another session up to its event `at`; what follows is this one's own."""
+
+    kind: Literal["session.forked"] = "session.forked"
+    origin: str = Field(description="the session it was copied from")
+    root: str = Field(description="the session that the copied agent runs' ids are derived from")
+    at: int
+    edits: dict[str, Any] = Field(default_factory=dict, description="path in that event -> its new value")
+    conversations: dict[str, str] = Field(
+        default_factory=dict, description="Claude session of the origin -> its copy"
+    )
+    answered: tuple[str, ...] = Field(
+        default=(), description="model calls on the wire there whose answers are in the copied transcripts"
+    )
+
+
 class SessionAsked(Payload):
     """A follow-up question to a finished session."""
 

@@ -45,12 +45,12 @@ class Planner:
     def session(self) -> Plan:
         """Decide what can run now for the newest question."""
         turn = len(self.state.questions) - 1
-        key, path = derived_id(self.state.id, "root", turn), f"q{turn}"
+        key, path = derived_id(self.state.root_id, "root", turn), f"q{turn}"
         # A further question begins with what the earlier ones have written.
         earlier = [write.seq for write in self.state.written if write.path.split("/")[0] != path]
         place = Place(key, path, "", essential=True, since=max(earlier, default=0))
         asked = Message(
-            id=derived_id(self.state.id, "question", turn),
+            id=derived_id(self.state.root_id, "question", turn),
             kind="task",
             source="person",
             destination=label(self.flow),
@@ -128,7 +128,7 @@ class Planner:
                     continue
                 where, member = members.get(task.destination, ("", Agent(agent=task.destination)))
                 place = Place(
-                    key=task_run_id(self.state.id, run.id, each.tool_use_id, number),
+                    key=task_run_id(self.state.root_id, run.id, each.tool_use_id, number),
                     path=f"{run.path}/{nth}.{number}",
                     address="/".join(part for part in (run.address, where) if part),
                     parent_id=run.id,
@@ -178,7 +178,7 @@ class Planner:
         turn = len(self.state.questions) - 1
         if place.address or place.parent_id is not None or not turn:
             return None
-        return derived_id(self.state.id, "root", turn - 1)
+        return derived_id(self.state.root_id, "root", turn - 1)
 
 
 def plan(flow: AnyNode, state: SessionState) -> Plan:
@@ -186,9 +186,9 @@ def plan(flow: AnyNode, state: SessionState) -> Plan:
     return Planner(flow, state).session()
 
 
-def task_run_id(session_id: str, parent_id: str, tool_use_id: str, number: int) -> str:
-    """Name the agent run of a delegated task (counted from 1), the same in any process."""
-    return derived_id(session_id, parent_id, tool_use_id, number)
+def task_run_id(root_id: str, parent_id: str, tool_use_id: str, number: int) -> str:
+    """Name the agent run of a delegated task (counted from 1), the same in any process and any fork."""
+    return derived_id(root_id, parent_id, tool_use_id, number)
 
 
 def verifier_run_id(run: RunState) -> str:

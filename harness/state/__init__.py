@@ -8,6 +8,7 @@ from harness.state.board import Write, values
 from harness.state.naming import label, subject
 from harness.state.run import Decision, Delegation, ModelCall, RunState, ToolCall
 from harness.state.session import SessionState, fold
+from harness.state.spent import Spent
 from harness.state.trace import Moves, Step, Trace
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Moves",
     "RunState",
     "SessionState",
+    "Spent",
     "Step",
     "ToolCall",
     "Trace",

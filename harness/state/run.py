@@ -10,6 +10,7 @@ from harness import events as ev
 from harness.flow import Gate
 from harness.messages import Message
 from harness.records import FINAL, AgentRunStatus, Limits, NeedsHelp, Outcome, Replay, Usage
+from harness.state.spent import Spent
 
 
 @dataclass
@@ -97,7 +98,7 @@ class RunState:
     replayed: int = 0
     settled: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
-    unpriced: bool = False
+    unpriced: int = 0
     work_s: float = 0.0
     running_since: datetime | None = None
     ended_at: datetime | None = None
@@ -131,6 +132,11 @@ class RunState:
         attempts = sum(call.attempts for call in self.lost_calls)
         lost = sum(1 + call.lost for call in self.lost_calls)
         return self.settled + Usage(attempts=attempts, unattributed_calls=lost)
+
+    @property
+    def spent(self) -> Spent:
+        """What the run used, with its cost; of a fork's run also what it used in the origin."""
+        return Spent(self.usage, self.cost_usd, self.unpriced)
 
     @property
     def attempts(self) -> int:
@@ -217,14 +223,10 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
             known.lost += call.lost
             known.retries.append(call.model_dump(include={"status", "problem", "lost", "pause_s"}))
         case ev.ModelFinished() as call:
-            ended = _end_call(run, call.call_id)
-            if ended is not None:
-                run.answered[ended.request_hash] = run.answered.get(ended.request_hash, 0) + 1
+            _answer(run, _end_call(run, call.call_id), auxiliary=call.auxiliary)
             run.settled += call.usage
-            run.steps += not call.auxiliary
-            run.reopened = run.reopened and call.auxiliary
             if call.cost_usd is None:
-                run.unpriced = True
+                run.unpriced += 1
             else:
                 run.cost_usd += call.cost_usd
         case ev.ModelReplayed() as call:
@@ -269,6 +271,21 @@ def _apply_call(run: RunState, event: ev.Event) -> None:
             pass
 
 
+def part_from_origin(run: RunState, forked: ev.SessionForked) -> None:
+    """Leave to the session that was forked what is its own: process, folders, and calls on the wire."""
+    for call in run.open_calls.values():
+        if call.call_id in forked.answered:
+            _answer(run, call, auxiliary=call.auxiliary)
+    # Not lost: how they end is known, and paid, over there.
+    run.open_calls.clear()
+    run.cli, run.folders, run.running_since = None, [], None
+    if run.status == "running":
+        run.status = "ready"
+    if run.claude_session_id is not None:
+        known = run.claude_session_id
+        run.claude_session_id = forked.conversations.get(known, known)
+
+
 def _tell(run: RunState, text: str | None) -> None:
     run.told, run.reopened = text, True
     run.tellings += [text] if text else []
@@ -285,6 +302,14 @@ def _stop(run: RunState, status: AgentRunStatus, work_s: float) -> None:
 def _lose_open_calls(run: RunState) -> None:
     run.lost_calls.extend(run.open_calls.values())
     run.open_calls.clear()
+
+
+def _answer(run: RunState, call: ModelCall | None, *, auxiliary: bool) -> None:
+    """Note that a call has brought its answer."""
+    if call is not None:
+        run.answered[call.request_hash] = run.answered.get(call.request_hash, 0) + 1
+    run.steps += not auxiliary
+    run.reopened = run.reopened and auxiliary
 
 
 def _end_call(run: RunState, call_id: str) -> ModelCall | None:

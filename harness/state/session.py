@@ -9,14 +9,20 @@ from typing import Any
 from harness import events as ev
 from harness.records import Limits, SessionStatus, Usage
 from harness.state.board import Write, values
-from harness.state.run import RunState, apply_to_run
+from harness.state.run import RunState, apply_to_run, part_from_origin
+from harness.state.spent import Spent
 from harness.state.trace import Trace
 from harness.tracing.span import trace_id
 
 
 @dataclass
 class SessionState:
-    """One session."""
+    """One session.
+
+    Of a fork `root_id` is the session that its first agent runs were named by, `inherited` what they had used
+    when it was forked. `halted` says that it, or the session it was forked from, had ended and no
+    agent has gone on since.
+    """
 
     id: str
     tenant: str = ""
@@ -31,14 +37,17 @@ class SessionState:
     problem: str | None = None
     citations: dict[str, Any] | None = None
     finished: bool = False
-    taken_up: bool = False
-    """Whether it had ended and is being resumed, and nobody has gone on yet."""
+    halted: bool = False
     head: int = 0
     merged: set[str] = field(default_factory=set)
     written: list[Write] = field(default_factory=list)
+    root_id: str = ""
+    forked: ev.SessionForked | None = None
+    inherited: Spent = field(default_factory=Spent)
     trace: Trace = field(init=False)
 
     def __post_init__(self) -> None:
+        self.root_id = self.root_id or self.id
         self.trace = Trace(self.id)
 
     @property
@@ -47,16 +56,24 @@ class SessionState:
         return trace_id(self.id)
 
     @property
+    def spent(self) -> Spent:
+        """What all agent runs used in this session; what a fork has inherited was paid in its origin."""
+        return sum((run.spent for run in self.runs.values()), Spent()) - self.inherited
+
+    @property
     def usage(self) -> Usage:
-        """What all agent runs used."""
-        return sum((run.usage for run in self.runs.values()), Usage())
+        """What all agent runs used in this session."""
+        return self.spent.usage
 
     @property
     def cost_usd(self) -> float | None:
         """The cost in US dollars at list prices; None when a model without a known price was used."""
-        if any(run.unpriced for run in self.runs.values()):
-            return None
-        return sum(run.cost_usd for run in self.runs.values())
+        return self.spent.cost_usd
+
+    @property
+    def known_usd(self) -> float:
+        """The cost in US dollars as far as prices are known, against which a budget is held."""
+        return sum(run.cost_usd for run in self.runs.values()) - self.inherited.known_usd
 
     def children(self, run_id: str | None) -> list[RunState]:
         """The agent runs started by this one, in order."""
@@ -83,13 +100,22 @@ class SessionState:
         apply_to_run(run, event)
         match event.payload:
             case ev.AgentRunStarted():
-                self.taken_up = False
+                self.halted = False
             case ev.ToolFinished(sources=sources):
                 self.read.update(sources)
             case ev.AgentRunFinished(writes=writes):
                 self.written += [Write(event.seq, run.path, *each) for each in writes.items()]
             case _:
                 pass
+
+    def _part_from_origin(self, forked: ev.SessionForked) -> None:
+        """Become the fork whose first events were copied: nobody is at work for it, and it has not ended."""
+        self.forked, self.root_id = forked, forked.root
+        self.status, self.finished = "suspended", False
+        self.report, self.problem, self.citations = None, None, None
+        for run in self.runs.values():
+            part_from_origin(run, forked)
+        self.inherited = sum((run.spent for run in self.runs.values()), Spent())
 
     def _apply_session(self, event: ev.Event) -> None:
         match event.payload:
@@ -98,18 +124,19 @@ class SessionState:
                 self.tenant, self.question = created.tenant, created.question
                 self.questions = [created.question]
                 self.limits = created.limits
+            case ev.SessionForked() as forked:
+                self._part_from_origin(forked)
             case ev.SessionResumed(limits=limits):
-                self.taken_up = self.taken_up or self.finished
                 self.status, self.finished = "running", False
                 self.limits = limits or self.limits
             case ev.SessionAsked(question=question):
                 self.questions.append(question)
-                self.status, self.finished = "running", False
+                self.status, self.finished, self.halted = "running", False, False
                 self.report, self.problem, self.citations = None, None, None
             case ev.SessionSuspended(reason=reason):
                 self.status, self.problem = "suspended", reason
             case ev.SessionFinished() as done:
-                self.status, self.finished, self.taken_up = done.status, True, False
+                self.status, self.finished, self.halted = done.status, True, True
                 self.report, self.problem, self.citations = done.report, done.problem, done.citations
             case ev.MergeDecided(place=place):
                 self.merged.add(place)

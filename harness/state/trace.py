@@ -78,6 +78,9 @@ class Trace:
     def follow(self, payload: ev.AnyPayload, run_id: str | None, runs: Mapping[str, RunState]) -> Moves:
         """Fold one event in, before it is folded into the agent runs."""
         moves = self.moves(payload, run_id, runs)
+        if isinstance(payload, ev.SessionForked):
+            # What was copied happened in the origin's trace; here a new one begins.
+            self.open, self.newest, self.times = {}, {}, Counter()
         for step in moves.opened:
             self.open[step.span_id] = self.newest[step.name] = step
             self.times[step.name] += 1
@@ -86,7 +89,7 @@ class Trace:
         match payload:
             case ev.SessionCreated() | ev.SessionResumed() | ev.SessionAsked():
                 self.standing = "working"
-            case ev.SessionSuspended():
+            case ev.SessionSuspended() | ev.SessionForked():
                 self.standing = "suspended"
             case ev.SessionFinished():
                 self.standing = "ended"
@@ -104,6 +107,8 @@ class Trace:
         match payload:
             case ev.SessionCreated():
                 self._whole(moves, _ROOT, None, None)
+            case ev.SessionForked():
+                Trace(self.session_id)._whole(moves, _ROOT, None, None)
             case ev.SessionAsked():
                 self._whole(moves, ("question", ""), self._root, None)
             case ev.SessionResumed():

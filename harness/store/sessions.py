@@ -21,6 +21,13 @@ SHORTEST = 4
 _PREFIX = re.compile(rf"[0-9a-f][0-9a-f-]{{{SHORTEST - 1},35}}")
 
 
+class Origin(Record):
+    """What a fork is a copy of: another session up to its event `seq`."""
+
+    session_id: str
+    seq: int
+
+
 class SessionRow(Record):
     """A session in a list. `at_work` tells whether a process advances it now; `events` counts its journal."""
 
@@ -33,6 +40,7 @@ class SessionRow(Record):
     events: int
     created_at: datetime
     updated_at: datetime
+    forked_from: Origin | None
 
 
 class Checkpoint(Record):
@@ -143,4 +151,11 @@ def _row(row: dict[str, Any]) -> SessionRow:
         events=row["head"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        forked_from=_origin(row),
     )
+
+
+def _origin(row: dict[str, Any]) -> Origin | None:
+    if row["forked_from"] is None:
+        return None
+    return Origin(session_id=str(row["forked_from"]), seq=row["forked_at"])

@@ -161,6 +161,16 @@ def _beginning(
                 "bundles": created.bundles,
                 "sources": created.sources,
             }
+        case ev.SessionForked(origin=origin, at=at, edits=edits):
+            begun = state.created
+            return {
+                "input": state.question,
+                "tenant": state.tenant,
+                "flow": begun.flow_name if begun else None,
+                "upstream": begun.upstream if begun else None,
+                "forked_from": {"session_id": origin, "seq": at},
+                "edited": sorted(edits),
+            }
         case ev.SessionAsked(question=question):
             return {"input": question}
         case ev.SessionResumed():

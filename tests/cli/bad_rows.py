@@ -298,4 +298,49 @@ SCORES = (
     Row("score of an empty span", ("score", FINISHED, "1", "--span", ""), ("names no step",), "main"),
 )
 
-ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS, *TRACES, *SCORES)
+_FORK = ("fork", UNFINISHED, "--at")
+
+FORKS = (
+    Row("fork from nowhere", ("fork", UNFINISHED), ("--at", "Try 'harness fork --help'")),
+    Row("no point", (*_FORK, "half"), ("'half' is neither .* event .* nor a span's id", "harness show")),
+    Row("point zero", (*_FORK, "0"), ("'0' is neither",)),
+    Row("point beyond the end", (*_FORK, "999"), ("has .* events", "from 1 to"), "main"),
+    Row("unknown span", (*_FORK, "beef"), ("no span that begins with 'beef'", "harness show"), "main"),
+    Row("fork an unknown session", ("fork", UNKNOWN, "--at", "1"), ("no session",), "main"),
+    Row("fork another tenant's session", ("fork", FOREIGN, "--at", "1"), ("no session",), "main"),
+    Row("no edit", (*_FORK, "1", "--edit", "question"), ("'question' is no edit", "PATH=VALUE")),
+    Row("edited twice", (*_FORK, "1", "--edit", "a=1", "--edit", "a=2"), ("a is given twice",)),
+    Row(
+        "edit what names things",
+        (*_FORK, "1", "--edit", "tenant=other"),
+        ("'tenant' of session.created cannot be edited", "question, model, limits"),
+        "main",
+    ),
+    Row("edit to nothing", (*_FORK, "1", "--edit", "question= "), ("question is empty",), "main"),
+    Row(
+        "edit a start", (*_FORK, "3", "--edit", "attempt=2"), ("cannot be edited", "session.created"), "main"
+    ),
+    Row(
+        "edit to a wrong type",
+        (*_FORK, "2", "--edit", "limits.max_steps=many"),
+        ("limits.max_steps", "integer"),
+        "main",
+    ),
+    Row(
+        "edit without a point", ("resume", UNFINISHED, "--edit", "question=How?"), ("say at which with --at",)
+    ),
+    Row("resume from no point", ("resume", UNFINISHED, "--at", "x"), ("'x' is neither",)),
+    Row("resume beyond the end", ("resume", UNFINISHED, "--at", "999"), ("from 1 to",), "main"),
+    Row(
+        "resume with a wrong edit", ("resume", UNFINISHED, "--at", "1", "--edit", "x=1"), ("'x' of",), "main"
+    ),
+    Row(
+        "answer nobody at a point",
+        ("resume", UNFINISHED, "--at", "2", "--answer", "Yes."),
+        ("Nobody in session bbbb0000.* asks for help",),
+        "main",
+    ),
+    Row("fork for a bundle that is not here", ("resume", GHOSTLY, "--at", "2"), ("bundle ghost",), "main"),
+)
+
+ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS, *TRACES, *SCORES, *FORKS)

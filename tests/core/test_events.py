@@ -28,6 +28,9 @@ SAMPLES: list[ev.AnyPayload] = [
         limits=Limits(max_cost_usd=2.5), model="m", bundles={"lead": "v"}, sources=3, project="/p",
     ),
     ev.SessionResumed(token=2, host="h", pid=1, limits=Limits(max_steps=1)),
+    ev.SessionForked(
+        origin="o", root="r", at=7, edits={"question": HARD}, conversations={"c": "d"}, answered=("call",)
+    ),
     ev.SessionAsked(question=HARD),
     ev.SessionSuspended(reason=HARD),
     ev.SessionFinished(status="done", report=HARD, problem=None, citations={"checked": [HARD]}),

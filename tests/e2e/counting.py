@@ -195,7 +195,9 @@ def _sent(api: ScriptedProcess, play: Play) -> Counter[str]:
 
 def _unsettled(api: ScriptedProcess, after: SessionState) -> int:
     """Tokens that break `settled <= served <= settled + unattributed`."""
-    settled, served = after.usage.output_tokens, api.calls().served().output_tokens
+    # What a fork has inherited was served to its origin.
+    settled = (after.usage + after.inherited.usage).output_tokens
+    served = api.calls().served().output_tokens
     most = settled + MOST_TOKENS * after.usage.unattributed_calls
     return max(0, settled - served) + max(0, served - most)
 

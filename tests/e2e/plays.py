@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import psutil
 
@@ -24,6 +24,8 @@ from tests.e2e.scripts import ALONE, ANSWER, FOLLOW_UP, REPORT, stage_alone, sta
 from tests.kit.processes import kill, until_sync
 from tests.kit.script import Request
 from tests.kit.scripted_api import ScriptedProcess
+
+Victim = Literal["harness", "cli", "postgres"]
 
 
 @dataclass
@@ -92,6 +94,15 @@ def after_a_report(scene: Scene) -> tuple[str, ...]:
     return ("ask", finished["session_id"], FOLLOW_UP)
 
 
+def after_a_fork(scene: Scene) -> tuple[str, ...]:
+    """Go on in a fork of a session that is done, from its last event: no call is left to make."""
+    code, finished = scene.desk.run(*anew("--flow", "single")(scene))
+    assert (code, finished["report"]) == (0, ALONE), finished
+    shown, view = scene.desk.run("show", finished["session_id"])
+    assert shown == 0
+    return ("resume", finished["session_id"], "--at", str(view["events"]))
+
+
 def with_a_fault(kind: Literal["cut", "busy"]) -> LeadUp:
     """Begin a session whose second answer breaks off on its way, or is refused at first."""
 
@@ -131,7 +142,8 @@ def kill_the_clis(scene: Scene, command: Command) -> None:
 class Play:
     """A session to kill in. `commits` are the kinds at whose crash points its armed command is stopped.
 
-    `reports` are what it ends with, by question; `stage` names the step that a request asks for.
+    `reports` are what it ends with, by question; `stage` names the step that a request asks for. `victims`
+    are what may be killed there.
     """
 
     name: str
@@ -143,6 +155,7 @@ class Play:
     given: Mapping[str, Any] = field(default_factory=dict)
     reports: tuple[str, ...] = (REPORT,)
     meanwhile: Callable[[Scene, Command], None] = lambda _, __: None
+    victims: tuple[Victim, ...] = get_args(Victim)
 
     def __str__(self) -> str:
         return self.name
@@ -214,6 +227,8 @@ RARE = (
         "taken up again", "session.resumed", lead_up=after_a_kill("after tool.requested", "--flow", "single")
     ),
     _alone("asked again", "session.asked", lead_up=after_a_report),
+    # Nobody has a lease yet that would wait for the store: a fork is not made then.
+    _alone("forked", "session.forked", lead_up=after_a_fork, victims=("harness",)),
     _lead(
         "a CLI dies",
         "agent_run.interrupted",

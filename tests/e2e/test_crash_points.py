@@ -10,20 +10,31 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import pytest
 
 from harness.events import AnyPayload
 from tests.e2e.counting import Row, after_kill_of_another, after_kill_of_harness, servers, standing
-from tests.e2e.plays import LEAD, PLAYS, RARE, SINGLE, Play, Scene, anew, armed, stopped_at, stops
+from tests.e2e.plays import (
+    LEAD,
+    PLAYS,
+    RARE,
+    SINGLE,
+    Play,
+    Scene,
+    Victim,
+    anew,
+    armed,
+    stopped_at,
+    stops,
+)
 from tests.e2e.running import Desk
 from tests.e2e.table import Missed, Tally
 from tests.kit.processes import kill
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 from tests.kit.seeds import run_seed
 
-Victim = Literal["harness", "cli", "postgres"]
 VICTIMS: tuple[Victim, ...] = get_args(Victim)
 UNBORN = ("before session.created",)
 """Killed here there is no session yet: the harness leaves nothing to resume, and has no CLI."""
@@ -63,7 +74,7 @@ MATRIX = [
     Case(play, point, victim)
     for play in PLAYS
     for point in points(play)
-    for victim in VICTIMS
+    for victim in play.victims
     if point not in UNBORN or victim == "postgres"
 ]
 

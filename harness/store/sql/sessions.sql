@@ -1,6 +1,6 @@
 -- name: newest
 -- A session whose first event was never committed has been seen by nobody.
-select id, tenant, flow, question, status, head, holder, created_at, updated_at,
+select id, tenant, flow, question, status, head, holder, created_at, updated_at, forked_from, forked_at,
        lease_until > clock_timestamp() as leased
   from session
  where head > 0 and tenant = %(tenant)s
@@ -14,7 +14,7 @@ select id from session
  limit 2;
 
 -- name: row
-select id, tenant, flow, question, status, head, holder, created_at, updated_at,
+select id, tenant, flow, question, status, head, holder, created_at, updated_at, forked_from, forked_at,
        lease_until > clock_timestamp() as leased
   from session
  where head > 0 and tenant = %(tenant)s and id = %(id)s;

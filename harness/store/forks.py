@@ -1,0 +1,113 @@
+"""Copies a session up to one of its events into a new one: the whole of it is there, or nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from harness.crashpoints import reached
+from harness.events import AnyPayload, SessionForked, now, plain
+from harness.state import Moves, SessionState, Step
+from harness.store.database import Database, Json
+from harness.store.journal import KEEP_ALL
+from harness.store.queries import queries
+from harness.tracing.content import Keeper
+from harness.tracing.describe import Row, Shown, span_rows
+
+_SQL = queries("forks")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A stored Claude session of which the first `entries` are copied under another id."""
+
+    stored: str
+    copy: str
+    entries: int
+
+
+@dataclass(frozen=True)
+class Fork:
+    """All that is decided about a fork before anything is written.
+
+    `state` is the fold of its journal, which ends with `event`. `edited` takes the place of the last event
+    that is copied; `calls` are the model calls whose kept responses it may still ask for.
+    """
+
+    state: SessionState
+    event: SessionForked
+    edited: AnyPayload | None
+    conversations: tuple[Conversation, ...]
+    calls: tuple[str, ...]
+
+
+async def spans_named(database: Database, session_id: str, prefix: str) -> list[tuple[str, int]]:
+    """Give the spans of a session whose ids begin so, two at most, each with the event that opened it."""
+    rows = await database.all(_SQL["span_named"], {"session_id": session_id, "prefix": prefix})
+    return [(row["span_id"], row["seq"]) for row in rows]
+
+
+async def store_fork(database: Database, fork: Fork, keeper: Keeper | None = KEEP_ALL) -> None:
+    """Write a fork in one transaction. Nothing of its origin is changed or locked.
+
+    `keeper` decides what its root span keeps of the question; without one it has no spans.
+
+    Raises StoreError when it could not be written: then there is no fork.
+    """
+    state, event, edited = fork.state, fork.event, fork.edited
+    assert state.created is not None, "a session begins with its creation"
+    root = state.trace.newest["session", ""]
+    key = {"id": state.id, "origin": event.origin, "at": event.at}
+    reached(f"before {event.kind}")
+    async with database.transaction() as connection:
+        await connection.run(_SQL["fork_session"], {**key, "question": state.question})
+        await connection.run(
+            _SQL["copy_events"],
+            {
+                **key,
+                "edited": Json(plain(edited)) if edited else None,
+                "version": type(edited).VERSION if edited else None,
+            },
+        )
+        await connection.run(
+            _SQL["add_forked"],
+            {
+                "id": state.id,
+                "at": event.at,
+                "kind": event.kind,
+                "version": type(event).VERSION,
+                "span_id": root.span_id,
+                "payload": Json(plain(event)),
+            },
+        )
+        if keeper is not None:
+            await connection.run(_SQL["add_root"], {**key, **_root_row(root, fork, keeper)})
+        documents = {"sources": state.created.sources, "read": sorted(state.read)}
+        await connection.run(_SQL["copy_documents"], {**key, **documents})
+        await connection.run(_SQL["copy_results"], key)
+        await connection.run(_SQL["copy_responses"], {**key, "calls": list(fork.calls)})
+        for each in fork.conversations:
+            await connection.run(
+                _SQL["copy_transcript"],
+                {
+                    **key,
+                    "stored": each.stored,
+                    "copy": each.copy,
+                    "entries": each.entries,
+                    "known_by": _named(each.stored),
+                    "named": _named(each.copy),
+                },
+            )
+    reached(f"after {event.kind}")
+
+
+def _root_row(root: Step, fork: Fork, keeper: Keeper) -> Row:
+    moves = Moves([root], [(root, "ok")])
+    rows = span_rows(moves, fork.event, fork.state, shown=Shown(), at=now(), seen_at=None, keeper=keeper)
+    (row,) = rows.opened
+    return row | {name: Json(row[name]) for name in ("opened", "closed")}
+
+
+def _named(claude_session_id: str) -> str:
+    """How an entry names its Claude session, as entries are stored."""
+    return json.dumps({"sessionId": claude_session_id})[1:-1]
