@@ -23,6 +23,7 @@ COMMANDS = {
     "fork": ("harness.cli.fork", "Begin a new session from any point of an old one."),
     "ask": ("harness.cli.resume", "Ask on in a session that is done, with all that it has read."),
     "cancel": ("harness.cli.sessions", "Stop a session for good."),
+    "replay": ("harness.cli.replay", "Run a recorded session again without a model, up to the first change."),
     "sessions": ("harness.cli.sessions", "List the sessions, the newest first."),
     "show": ("harness.cli.show", "Show a session: agent runs, spans, checkpoints, usage, report."),
     "report": ("harness.cli.report", "Write a session as a page to open in a browser."),

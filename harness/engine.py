@@ -21,7 +21,7 @@ from harness.limits import granted, more
 from harness.messages import Message
 from harness.plan import RunSpec, plan
 from harness.records import Outcome
-from harness.store.lease import Lease
+from harness.state import SessionState
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ class Engine:
     def __init__(self, session: SessionContext) -> None:
         self._session = session
         self._active: dict[str, asyncio.Task[None]] = {}
+        self._replay_stopped = asyncio.Event()
+        session.journal.listen(self._hear)
 
     async def advance(self) -> None:
         """Advance the session until it has ended or cannot go on now; commit which it was.
@@ -42,7 +44,8 @@ class Engine:
             LeaseLost: another process advances the session now; nothing further was written.
         """
         lease = self._session.lease
-        watch = asyncio.create_task(_first(lease), name="lease watch")
+        news = _first(lease.lost, lease.cancel_requested, self._replay_stopped)
+        watch = asyncio.create_task(news, name="lease watch")
         try:
             await self._advance(watch)
         except asyncio.CancelledError:
@@ -64,6 +67,8 @@ class Engine:
             if session.lease.cancel_requested.is_set():
                 await self._cancel()
                 return
+            if session.state.replay_stopped is not None:
+                raise MustSuspend(session.state.replay_stopped.problem)
             decision = plan(session.flow, session.state)
             for merged in decision.merged:
                 await session.journal.append(merged)
@@ -84,12 +89,18 @@ class Engine:
             if not self._active:
                 raise MustSuspend("Nothing of this session can run; look at it with: harness show.")
             await asyncio.wait({watch, *self._active.values()}, return_when=asyncio.FIRST_COMPLETED)
+            if self._replay_stopped.is_set():
+                continue
             for run_id, task in list(self._active.items()):
                 if task.done():
                     del self._active[run_id]
                     task.result()
             if watch.done() and not session.lease.cancel_requested.is_set():
                 raise session.lease.gone()
+
+    def _hear(self, event: ev.Event, _: SessionState) -> None:
+        if isinstance(event.payload, ev.ReplayStopped):
+            self._replay_stopped.set()
 
     async def _work(self, run_id: str) -> None:
         if self._session.state.runs[run_id].role == "router":
@@ -199,9 +210,9 @@ class Engine:
         self._active.clear()
 
 
-async def _first(lease: Lease) -> None:
-    """Return when the lease is lost or a person has asked for the session to be cancelled."""
-    waits = [asyncio.create_task(event.wait()) for event in (lease.lost, lease.cancel_requested)]
+async def _first(*events: asyncio.Event) -> None:
+    """Return when one of them has happened."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -7,7 +7,8 @@
     │   ├── BadFlow         a flow names what does not exist or cannot fit together
     │   ├── BadSource       a document cannot be read
     │   ├── NoSuchSession   no session has this id
-    │   └── NotResumable    the session is in a state the command cannot go on from
+    │   ├── NotResumable    the session is in a state the command cannot go on from
+    │   └── NotReplayable   there is no recording of the session to play
     ├── StoreError          Postgres cannot do what was asked
     │   ├── StoreUnavailable  no server answers, or it stopped answering
     │   ├── MigrationRefused  the schema is newer than the code, or an applied migration was edited
@@ -54,6 +55,10 @@ class NoSuchSession(BadInput):
 
 class NotResumable(BadInput):
     """The session's state does not allow what was asked."""
+
+
+class NotReplayable(BadInput):
+    """The session cannot be played again."""
 
 
 class StoreError(HarnessError):

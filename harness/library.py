@@ -18,27 +18,30 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from harness import events as ev
+from harness.beginning import begin
 from harness.bundles.bundle import Bundle, limits_of
 from harness.bundles.load import load_bundles
 from harness.content import find_project
 from harness.corpus.corpus import Corpus
-from harness.errors import NoSuchSession, NotResumable
+from harness.errors import BadInput, NoSuchSession, NotResumable
 from harness.flow import bundles_of
 from harness.forking import prepare
 from harness.hook_chain import load_hooks
 from harness.limits import granted, more
-from harness.request import Options, Request, check, question_text
+from harness.replay import ReplayReport, played_again, replay_report
+from harness.request import NO_WIRE, Options, Request, check, question_text
 from harness.resumable import check_answer, check_resumable, ended_for_good, wanting_help
 from harness.session import Session, Tools
 from harness.settings import Settings, from_environment
 from harness.state import SessionState
-from harness.store.database import Database, Json
+from harness.store.database import Database
 from harness.store.forks import Fork, store_fork
 from harness.store.journal import Journal, catch_up, load_state
 from harness.store.lease import Holder, Lease, acquire
 from harness.store.open import open_store
 from harness.store.queries import queries
-from harness.tracing.content import Keeper
+from harness.store.recordings import count_recorded
+from harness.tracing.content import Keeper, keeper
 
 _SQL = queries("journal")
 
@@ -104,43 +107,62 @@ class Harness:
         files = list(request.files)
         documents = await corpus.load(self.settings.tenant, files) if files else []
         session_id = str(uuid.uuid4())
-        ttl = self.settings.lease_ttl_s
-        await database.run(
-            _SQL["create_session"],
-            {
-                "id": session_id,
-                "tenant": self.settings.tenant,
-                "flow": request.flow.name,
-                "question": request.question,
-                "holder": Json(Holder.here().model_dump()),
-                "ttl": ttl,
-            },
-        )
-        lease = Lease(database, session_id, 1, ttl)
-        lease.start()
-        try:
-            count = await corpus.attach(session_id, self.settings.tenant, documents)
-            journal = self._journal(database, lease, SessionState(session_id))
-            await journal.append(
-                ev.SessionCreated(
-                    tenant=self.settings.tenant,
-                    question=request.question,
-                    flow_name=request.flow.name,
-                    flow=request.flow.flow,
-                    state=request.flow.state,
-                    upstream=request.upstream,
-                    limits=request.limits,
-                    model=request.model,
-                    bundles={name: self.bundles[name].version for name in bundles_of(request.flow.flow)},
-                    sources=count,
-                    project=str(self.project),
-                ),
+
+        async def created() -> ev.SessionCreated:
+            return ev.SessionCreated(
+                tenant=self.settings.tenant,
+                question=request.question,
+                flow_name=request.flow.name,
+                flow=request.flow.flow,
+                state=request.flow.state,
+                upstream=request.upstream,
+                limits=request.limits,
+                model=request.model,
+                bundles={name: self.bundles[name].version for name in bundles_of(request.flow.flow)},
+                sources=await corpus.attach(session_id, self.settings.tenant, documents),
+                project=str(self.project),
+                record=request.record,
             )
-        except BaseException:
-            await database.run(_SQL["drop_unborn_session"], {"id": session_id})
-            await lease.release()
-            raise
-        return Session(self._tools, journal, lease, request.max_concurrent, "session.started")
+
+        journal = await begin(
+            database, self.settings, session_id, request.flow.name, request.question, created
+        )
+        return Session(self._tools, journal, journal.lease, request.max_concurrent, "session.started")
+
+    async def replay(
+        self,
+        session_id: str,
+        *,
+        run_tools: bool = False,
+        max_concurrent: int | None = None,
+    ) -> Session:
+        """Commit a new session that runs a recorded one again on its recorded answers, with no model.
+
+        It has the bundles, prompts and flow of this project as they are now. With `run_tools` also those
+        tools run whose effect would happen again. What was found is told by `compared`.
+
+        Raises:
+            NoSuchSession: there is none of this id.
+            NotReplayable: it was not recorded, or is a replay itself.
+        """
+        database = await self.database()
+        recorded = await self.state(session_id)
+        calls = await count_recorded(database, session_id)
+        again = played_again(recorded, calls, self.bundles, self.project)
+        again = again.model_copy(update={"run_tools": run_tools})
+        new_id = str(uuid.uuid4())
+
+        async def created() -> ev.SessionCreated:
+            await Corpus(database).copy(session_id, new_id, again.sources)
+            return again
+
+        journal = await begin(database, self.settings, new_id, again.flow_name, again.question, created)
+        concurrent = max_concurrent or self.settings.limits.max_concurrent
+        return Session(self._tools, journal, journal.lease, concurrent, "session.started")
+
+    async def compared(self, session_id: str) -> ReplayReport:
+        """Sum up what a replay found; `session_id` is the replay's own."""
+        return await replay_report(await self.database(), await self.state(session_id))
 
     async def resume(
         self,
@@ -151,12 +173,14 @@ class Harness:
         answer: str | None = None,
         budget_usd: float | None = None,
         max_concurrent: int | None = None,
+        record: bool | None = None,
         on_wait: OnWait | None = None,
     ) -> Session:
         """Take a session up where its journal ends; one that has ended for good is only summed up again.
 
-        `answer` is what an agent that asked for help is told. With `at` a fork goes on instead, which is made
-        as by `fork`, and only if it can go on.
+        `answer` is what an agent that asked for help is told; with `record` model calls are recorded from
+        here on, as they are anyhow in a session that was begun so. With `at` a fork goes on instead, which is
+        made as by `fork`, and only if it can go on.
 
         Raises:
             NoSuchSession: there is none of this id.
@@ -174,7 +198,7 @@ class Harness:
         state = await self.state(session_id)
         if ended_for_good(state):
             return await self._closed(state)
-        return await self._take_up(state, None, budget_usd, max_concurrent, on_wait, answer)
+        return await self._take_up(state, None, budget_usd, max_concurrent, on_wait, answer, record)
 
     async def fork(self, session_id: str, *, at: int | str, edits: Mapping[str, Any] | None = None) -> str:
         """Begin a new session with all that was done in one up to a point, and give its id.
@@ -255,6 +279,7 @@ class Harness:
         max_concurrent: int | None,
         on_wait: OnWait | None,
         answer: str | None = None,
+        record: bool | None = None,
     ) -> Session:
         database = await self.database()
         lease, _ = await acquire(database, state.id, ttl_s=self.settings.lease_ttl_s, on_wait=on_wait)
@@ -267,7 +292,7 @@ class Harness:
             check_resumable(state, budget_usd, self.settings, self.bundles)
             journal = self._journal(database, lease, state)
             await database.run(_SQL["clear_cancel"], {"id": state.id, "token": lease.token})
-            await self._note_resumption(journal, question, budget_usd, answer)
+            await self._note_resumption(journal, question, budget_usd, answer, record)
         except BaseException:
             await lease.release()
             raise
@@ -275,17 +300,24 @@ class Harness:
         return Session(self._tools, journal, lease, concurrent, "session.resumed")
 
     async def _note_resumption(
-        self, journal: Journal, question: str | None, budget_usd: float | None, answer: str | None
+        self,
+        journal: Journal,
+        question: str | None,
+        budget_usd: float | None,
+        answer: str | None,
+        record: bool | None,
     ) -> None:
         """Commit who goes on, with which budget, and grant more to a root that stopped for want of it."""
         state, here = journal.state, Holder.here()
         check_answer(state, answer)
         stopped = wanting_help(state)
         limits = state.limits.model_copy(update={"max_cost_usd": budget_usd}) if budget_usd else None
-        await journal.append(
-            ev.SessionResumed(token=journal.lease.token, host=here.host, pid=here.pid, limits=limits),
-            status="running",
+        if record and state.created is not None and state.created.upstream == "direct":
+            raise BadInput(NO_WIRE)
+        resumed = ev.SessionResumed(
+            token=journal.lease.token, host=here.host, pid=here.pid, limits=limits, record=bool(record)
         )
+        await journal.append(resumed, status="running")
         if question is not None:
             await journal.append(ev.SessionAsked(question=question))
         for run in stopped:
@@ -298,8 +330,7 @@ class Harness:
 
     @property
     def _keeper(self) -> Keeper | None:
-        tracing = self.settings.tracing
-        return Keeper(tracing.capture, tracing.max_chars) if tracing.enabled else None
+        return keeper(self.settings.tracing)
 
     async def _closed(self, state: SessionState) -> Session:
         """A session that has ended: its lease allows nothing."""

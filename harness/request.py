@@ -22,6 +22,11 @@ from harness.wiring import wire
 
 Source = str | PathLike[str]
 
+NO_WIRE = (
+    "What is called with a Claude login does not pass the gateway, so it cannot be recorded; "
+    "leave --record or --direct out."
+)
+
 
 class Options(TypedDict, total=False):
     """What may be said with a question; see `check`."""
@@ -32,6 +37,7 @@ class Options(TypedDict, total=False):
     model: str | None
     max_concurrent: int | None
     budget_usd: float | None
+    record: bool | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Request:
     model: str | None
     max_concurrent: int
     limits: Limits
+    record: bool
 
 
 def check(
@@ -58,11 +65,13 @@ def check(
     model: str | None = None,
     max_concurrent: int | None = None,
     budget_usd: float | None = None,
+    record: bool | None = None,
     project: Path | None = None,
 ) -> Request:
     """Check what a person asks for; `sources` are files or folders.
 
-    `flow` is a flow, or its name, or its file. Names are looked for in the folder `project` first.
+    `flow` is a flow, or its name, or its file. Names are looked for in the folder `project` first. `record`
+    keeps the wire of each model call for a replay; None leaves it to the settings.
 
     Raises:
         BadInput: naming what cannot be used and what to do about it.
@@ -80,6 +89,8 @@ def check(
             "There is no key for the model service; set ANTHROPIC_API_KEY, or use --offline (no model) "
             "or --direct (your Claude login)."
         )
+    if record and upstream == "direct":
+        raise BadInput(NO_WIRE)
     routing = [settings.models.routing] if routed(chosen.flow) else []
     if routing and upstream == "direct":
         raise BadInput(
@@ -97,6 +108,7 @@ def check(
         model=model,
         max_concurrent=max_concurrent or settings.limits.max_concurrent,
         limits=Limits(max_cost_usd=budget_usd or settings.limits.max_cost_usd),
+        record=upstream != "direct" and (settings.record if record is None else record),
     )
 
 

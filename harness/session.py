@@ -11,7 +11,7 @@ from typing import Literal
 
 from harness import events as ev
 from harness.bundles.bundle import Bundle
-from harness.context import SessionContext, UpstreamKind
+from harness.context import SessionContext
 from harness.corpus.corpus import Corpus, Source
 from harness.engine import Engine
 from harness.errors import LeaseLost
@@ -19,9 +19,11 @@ from harness.export.exporting import exporting
 from harness.export.scores import settle_scores
 from harness.gateway.app import Gateway
 from harness.gateway.offline import OfflineUpstream
-from harness.gateway.upstream import LiveUpstream
+from harness.gateway.replay import ReplayUpstream, read_recorded
+from harness.gateway.upstream import LiveUpstream, Upstream
 from harness.hooks import Hook
 from harness.progress import Progress, Result, SessionStarted, change, result
+from harness.prompts import render
 from harness.settings import Settings
 from harness.state import SessionState
 from harness.store.journal import Journal
@@ -141,13 +143,18 @@ class Session:
         if created.upstream == "direct":
             await Engine(context).advance()
             return
-        async with Gateway(self._upstream(created.upstream)) as gateway:
+        async with Gateway(await self._upstream(created)) as gateway:
             context.gateway = gateway
             await Engine(context).advance()
 
-    def _upstream(self, kind: UpstreamKind) -> LiveUpstream | OfflineUpstream:
-        if kind == "offline":
+    async def _upstream(self, created: ev.SessionCreated) -> Upstream:
+        if created.upstream == "offline":
             return OfflineUpstream()
+        if created.replays is not None:
+            database = self._journal.database
+            left_out = (render("resume", self._tools.project),)
+            recorded = await read_recorded(database, created.replays)
+            return ReplayUpstream(database, recorded, self.state, left_out)
         key = self._tools.settings.upstream.api_key
         assert key is not None, "checked before the session began"
         return LiveUpstream(self._tools.settings.upstream.base_url, key.get_secret_value())

@@ -96,6 +96,10 @@ class Settings(Record):
     lease_ttl_s: float = Field(
         default=30.0, ge=1, description="Seconds after which a silent process loses its session to another."
     )
+    record: bool = Field(
+        default=False,
+        description="Whether model calls are recorded, request and answer, for `harness replay`.",
+    )
     workspace: Folder | None = Field(
         default=None, description="The folder in which the toolset `files` reads; else the project folder."
     )

@@ -74,7 +74,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "toolbelt",
     ),
     "session": ("engine", "session"),
-    "library": ("forking", "library", "page", "request", "resumable"),
+    "library": ("beginning", "forking", "library", "page", "replay", "request", "resumable"),
     "command line": ("__main__", "cli"),
 }
 """From the lowest to the highest: a file imports from its own layer and from those before it."""

@@ -67,8 +67,8 @@ async def _advance(
             if not common.as_json:
                 say(heading(session.state, common))
             try:
-                with _view(common) as view:
-                    ended = await _follow(session, view)
+                with view_for(common) as view:
+                    ended = await follow(session, view)
             except BaseException:
                 say(f"The session was cut off; go on with: {common.command('resume', session.id)}")
                 raise
@@ -96,7 +96,8 @@ async def _trace(harness: Harness, session_id: str) -> str | None:
     return await trace_address(settings, session_id) if exported.sent else None
 
 
-def _view(common: Common) -> View:
+def view_for(common: Common) -> View:
+    """Choose how the session is shown: to a program, in a pipe, or on a terminal."""
     if common.as_json:
         return JsonLines()
     if not sys.stderr.isatty():
@@ -106,7 +107,7 @@ def _view(common: Common) -> View:
     return LiveTree() if can_draw() else PlainLines()
 
 
-async def _follow(session: Session, view: View) -> Result:
+async def follow(session: Session, view: View) -> Result:
     """Show each line; whatever stops the session, there is a last line that says how it stands."""
     shown: dict[str, AgentRunStatus] = {}
     try:

@@ -168,6 +168,16 @@ def _edits(given: tuple[str, ...]) -> dict[str, str]:
     return edits
 
 
+def recording(function: Function) -> Function:
+    """Add `--record`; it arrives as True, or as None: as the settings say."""
+    return click.option(
+        "--record",
+        is_flag=True,
+        default=None,
+        help="Record model calls, request and answer, so that `harness replay` can run the session again.",
+    )(function)
+
+
 @dataclass(frozen=True)
 class Out:
     """The file that `option` names to write to; checked before anything starts."""

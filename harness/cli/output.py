@@ -145,7 +145,7 @@ class PlainLines:
     def changed(self, line: AgentRunChanged, state: SessionState) -> None:
         """Say who has changed to what, and what was used so far."""
         run = state.runs[line.id]
-        detail = [subject(run)] if line.status == "ready" and run.parent_id else _used(run)
+        detail = [subject(run)] if line.status == "ready" and run.parent_id else _used(run, state)
         if run.final and run.outcome is not None and run.outcome.problem:
             detail.append(run.outcome.problem)
         said = f": {', '.join(filter(None, detail))}" if any(detail) else ""
@@ -155,8 +155,8 @@ class PlainLines:
         """The summary says it."""
 
 
-def _used(run: RunState) -> list[str]:
+def _used(run: RunState, state: SessionState) -> list[str]:
     if not run.usage.model_calls:
         return []
     used = [words.number(run.steps, "step"), f"{words.tokens(run.usage.total_tokens)} tokens"]
-    return used if run.unpriced else [*used, words.dollars(run.cost_usd)]
+    return used if run.unpriced or state.replays else [*used, words.dollars(run.cost_usd)]

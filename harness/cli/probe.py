@@ -98,7 +98,7 @@ class _Script(Door):
     def __init__(self) -> None:
         """There is no session whose journal it would need."""
 
-    async def admit(self, body: bytes, request: dict[str, Any]) -> KeptResponse:
+    async def admit(self, body: bytes, request: dict[str, Any], headers: Mapping[str, str]) -> KeptResponse:
         offered = {tool.get("name") for tool in request.get("tools") or ()}
         done = json.dumps(request["messages"]).count('"tool_result"')
         turn = min(done, len(_CALLS)) if "Bash" in offered else len(_CALLS)

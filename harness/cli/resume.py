@@ -10,7 +10,7 @@ import click
 from harness.branch import read_point
 from harness.cli.advance import advance
 from harness.cli.fork import typed
-from harness.cli.options import TEXT, Common, Out, bounds, common, edit, out
+from harness.cli.options import TEXT, Common, Out, bounds, common, edit, out, recording
 from harness.cli.stderr import Countdown
 from harness.errors import BadInput
 from harness.store.sessions import Sessions, check_given
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 )
 @edit
 @bounds
+@recording
 @out
 @common
 def resume(

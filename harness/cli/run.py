@@ -10,7 +10,7 @@ import click
 
 from harness.cli.advance import advance
 from harness.cli.estimate import estimate, in_words
-from harness.cli.options import TEXT, Common, Out, bounds, common, out
+from harness.cli.options import TEXT, Common, Out, bounds, common, out, recording
 from harness.cli.output import answer, answer_json
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def spread_sources(args: Sequence[str], takes_value: Collection[str]) -> list[st
 )
 @click.option("--plan", is_flag=True, help="Only show what would run, with an estimate of its cost.")
 @bounds
+@recording
 @out
 @common
 def run(

@@ -75,5 +75,6 @@ def _table(rows: list[SessionRow]) -> Table:
         if (origin := row.forked_from) is not None:
             question = f"({words.fork_of(origin.session_id, origin.seq)}) {question}"
         begun = words.moment(row.created_at)
-        made.add_row(words.short(row.session_id), standing(row), row.flow, begun, question)
+        flow = f"{row.flow}, replay" if row.replays else row.flow
+        made.add_row(words.short(row.session_id), standing(row), flow, begun, question)
     return made

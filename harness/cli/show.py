@@ -60,6 +60,7 @@ class SessionView(Record):
     tenant: str
     flow: str
     upstream: str
+    replays: str | None
     questions: tuple[str, ...]
     sources: int
     created_at: datetime
@@ -142,19 +143,20 @@ def _document(
         tenant=row.tenant,
         flow=row.flow,
         upstream=state.created.upstream if state.created else "",
+        replays=state.replays,
         questions=tuple(state.questions),
         sources=state.created.sources if state.created else 0,
         at_work=row.at_work,
         created_at=row.created_at,
         updated_at=row.updated_at,
         state=state.board(),
-        agent_runs=tuple(_run_view(run, at) for run in state.runs.values()),
+        agent_runs=tuple(_run_view(state, run, at) for run in state.runs.values()),
         checkpoints=tuple(checkpoints),
         scores=tuple(scores),
     )
 
 
-def _run_view(run: RunState, at: datetime) -> AgentRunView:
+def _run_view(state: SessionState, run: RunState, at: datetime) -> AgentRunView:
     return AgentRunView(
         **summary(run).model_dump(),
         path=run.path,
@@ -162,7 +164,7 @@ def _run_view(run: RunState, at: datetime) -> AgentRunView:
         ended_seq=run.ended_seq or None,
         about=subject(run),
         steps=run.steps,
-        cost_usd=None if run.unpriced else round(run.cost_usd, 6),
+        cost_usd=None if run.unpriced else 0.0 if state.replays else round(run.cost_usd, 6),
         work_s=round(worked_s(run, at), 3),
         last_tool=run.last_tool,
         cached_calls=tuple(call.tool_use_id for call in run.tools.values() if call.cached),
@@ -181,7 +183,7 @@ def _tell(
     created = state.created
     facts = [
         f"flow {row.flow}",
-        created.upstream if created else "",
+        f"replay of {words.short(state.replays)}" if state.replays else created.upstream if created else "",
         words.number(created.sources, "source") if created else "",
         f"begun {words.moment(row.created_at)}",
         words.fork_of(origin.session_id, origin.seq) if (origin := row.forked_from) else "",

@@ -9,7 +9,11 @@ from harness.cli.options import Common
 from harness.progress import Result
 from harness.state import SessionState
 
-_MODES = {"offline": ", offline: no language model is used", "direct": ", direct: without the gateway"}
+_MODES = {
+    "offline": ", offline: no language model is used",
+    "direct": ", direct: without the gateway",
+    "replay": ", replay: recorded answers, no model is called and nothing is paid",
+}
 
 
 def heading(state: SessionState, common: Common) -> str:

@@ -171,7 +171,9 @@ def _sign(status: AgentRunStatus, moving: bool) -> Text:
 
 
 def _priced(state: SessionState) -> bool:
-    return any(run.usage.model_calls and not run.unpriced for run in state.runs.values())
+    return not state.replays and any(
+        run.usage.model_calls and not run.unpriced for run in state.runs.values()
+    )
 
 
 def _sum(state: SessionState, priced: bool, took_s: float | None) -> list[str]:

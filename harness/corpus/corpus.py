@@ -129,6 +129,11 @@ class Corpus:
             )
             return len(await connection.all(_SQL["sources"], {"session_id": session_id}))
 
+    async def copy(self, from_session: str, session_id: str, count: int) -> None:
+        """Give a session the first `count` sources of another, under the same labels."""
+        params = {"from": from_session, "session_id": session_id, "count": count}
+        await self._database.run(_SQL["copy_documents"], params)
+
     async def add(self, session_id: str, tenant: str, loaded: Loaded) -> str:
         """Make one document a source of the session, if it is none yet, and give its label."""
         await self.attach(session_id, tenant, [loaded])

@@ -20,6 +20,7 @@ from harness.events.delegations import DelegationJoined, DelegationRequested, De
 from harness.events.envelope import Event, now, pretty
 from harness.events.payload import Payload
 from harness.events.payloads import UPCASTERS, AnyPayload, plain, read_payload
+from harness.events.replays import Difference, ReplayStopped
 from harness.events.runs import (
     AgentRunAnswered,
     AgentRunCreated,
@@ -54,6 +55,7 @@ __all__ = [
     "DelegationJoined",
     "DelegationRequested",
     "DelegationVoided",
+    "Difference",
     "Event",
     "GateDecided",
     "HelpAsked",
@@ -65,6 +67,7 @@ __all__ = [
     "ModelRequested",
     "ModelRetried",
     "Payload",
+    "ReplayStopped",
     "RoutingDecided",
     "SessionAsked",
     "SessionCreated",

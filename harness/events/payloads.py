@@ -21,6 +21,7 @@ from harness.events.calls import (
 from harness.events.decisions import GateDecided, MergeDecided, RoutingDecided
 from harness.events.delegations import DelegationJoined, DelegationRequested, DelegationVoided
 from harness.events.payload import Payload
+from harness.events.replays import ReplayStopped
 from harness.events.runs import (
     AgentRunAnswered,
     AgentRunCreated,
@@ -70,7 +71,8 @@ AnyPayload = Annotated[
     | MergeDecided
     | DelegationRequested
     | DelegationJoined
-    | DelegationVoided,
+    | DelegationVoided
+    | ReplayStopped,
     Field(discriminator="kind"),
 ]
 

@@ -19,7 +19,7 @@ class SessionCreated(Payload):
     question: str
     flow_name: str
     flow: Node
-    upstream: Literal["live", "offline", "direct"]
+    upstream: Literal["live", "offline", "direct", "replay"]
     limits: Limits
     model: str | None = None
     bundles: dict[str, str] = Field(default_factory=dict, description="bundle name -> version at the start")
@@ -28,6 +28,9 @@ class SessionCreated(Payload):
     state: dict[str, StateField] = Field(
         default_factory=dict, description="the fields that the flow's agents share"
     )
+    record: bool = Field(default=False, description="whether the wire of its model calls is kept")
+    replays: str | None = Field(default=None, description="the session whose recording it is played from")
+    run_tools: bool = Field(default=False, description="whether a replay runs unsafe tools, too")
 
 
 class SessionResumed(Payload):
@@ -38,6 +41,7 @@ class SessionResumed(Payload):
     host: str
     pid: int
     limits: Limits | None = Field(default=None, description="replaces the session's limits when given")
+    record: bool = Field(default=False, description="whether model calls are recorded from here on")
 
 
 class SessionForked(Payload):

@@ -13,6 +13,7 @@ import json
 import logging
 import random
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +22,7 @@ from aiohttp import web
 
 from harness.errors import GatewayError, LeaseLost
 from harness.gateway.door import Call, Door, Failed
-from harness.gateway.upstream import Answer, Upstream, UpstreamLost
+from harness.gateway.upstream import Answer, Outgoing, Upstream, UpstreamLost, UpstreamStopped
 from harness.limits import Refused
 from harness.store.journal import KeptResponse
 from harness.wire import StreamReader
@@ -85,7 +86,8 @@ class Gateway:
 
     def close_door(self, token: str) -> None:
         """Make a token worthless."""
-        self._doors.pop(token, None)
+        if door := self._doors.pop(token, None):
+            door.closed.set()
 
     async def settle(self, door: Door) -> None:
         """Wait until the answers that an agent run's dead CLI had asked for have been read to their end."""
@@ -108,7 +110,7 @@ class Gateway:
         if not isinstance(parsed, dict):
             return _error(400, "invalid_request_error", "The request's body is not a JSON object.")
         try:
-            call = await door.admit(body, parsed)
+            call = await door.admit(body, parsed, request.headers)
         except LeaseLost as problem:
             return _error(402, "billing_error", str(problem))
         if isinstance(call, Refused):
@@ -138,6 +140,12 @@ class _Relay:
                 response = await self._attempt(upstream)
                 if response is not None:
                     return response
+        except UpstreamStopped as problem:
+            await self._fail(Failed(None, str(problem)))
+            await self.door.stopped(problem.stopped)
+            # The session hears of it and ends its agents; until then there is nothing to say to this one.
+            await self.door.closed.wait()
+            return _error(402, "billing_error", str(problem))
         except (UpstreamLost, LeaseLost) as problem:
             await self._fail(Failed(None, str(problem)))
             if not self._begun:
@@ -148,10 +156,16 @@ class _Relay:
         """Send the request once and relay the answer; None when it is worth another attempt."""
         self.call.attempts += 1
         last = self.call.attempts >= MAX_ATTEMPTS
-        headers, query = dict(self.request.headers), self.request.rel_url.raw_query_string
+        outgoing = Outgoing(
+            body=self.call.body,
+            request=self.call.request,
+            headers=self.call.headers,
+            query=self.request.rel_url.raw_query_string,
+            caller=self.door.caller(self.call),
+        )
         try:
-            async with upstream.send(self.call.body, self.call.request, headers, query) as answer:
-                if answer.status not in RETRIED or last:
+            async with upstream.send(outgoing) as answer:
+                if answer.status not in RETRIED or answer.final or last:
                     return await self._relay(answer)
                 body = b"".join([chunk async for chunk in answer.chunks])
                 failed = Failed(answer.status, _message_in(body))
@@ -168,15 +182,15 @@ class _Relay:
     async def _relay(self, answer: Answer) -> web.StreamResponse:
         kind = answer.headers.get("content-type", "application/json")
         if answer.status == 200 and "text/event-stream" in kind:
-            return await self._relay_stream(answer, kind)
+            return await self._relay_stream(answer)
         body = b"".join([chunk async for chunk in answer.chunks])
         if answer.status == 200:
-            await self.door.completed(self.call, _message(body), datetime.now(UTC), kind, body)
+            await self.door.completed(self.call, _message(body), datetime.now(UTC), answer.headers, body)
         else:
-            await self._fail(Failed(answer.status, _message_in(body)))
+            await self._fail(Failed(answer.status, _message_in(body)), (answer.headers, body))
         return web.Response(status=answer.status, headers=answer.headers, body=body)
 
-    async def _relay_stream(self, answer: Answer, kind: str) -> web.StreamResponse:
+    async def _relay_stream(self, answer: Answer) -> web.StreamResponse:
         reader = StreamReader()
         first_token: datetime | None = None
         committed = False
@@ -194,7 +208,8 @@ class _Relay:
                 # Only the end has to wait for the commit.
                 before, mark, after = chunk.rpartition(_LAST_EVENT)
                 await _pass_on(response, before)
-                await self.door.completed(self.call, _summary(reader), first_token, kind, bytes(reader.raw))
+                raw = bytes(reader.raw)
+                await self.door.completed(self.call, _summary(reader), first_token, answer.headers, raw)
                 committed, chunk = True, mark + after
             await _pass_on(response, chunk)
         if committed:
@@ -212,10 +227,10 @@ class _Relay:
             self.request.transport.close()
         return web.Response()
 
-    async def _fail(self, failed: Failed) -> None:
+    async def _fail(self, failed: Failed, answered: tuple[Mapping[str, str], bytes] | None = None) -> None:
         log.info("model call %s failed: %s", self.call.call_id, failed.problem)
         with contextlib.suppress(LeaseLost):
-            await self.door.failed(self.call, failed)
+            await self.door.failed(self.call, failed, answered)
 
 
 async def _pass_on(response: web.StreamResponse, chunk: bytes) -> None:

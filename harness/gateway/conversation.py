@@ -13,18 +13,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_CLI_ADDS = frozenset({"Continue from where you left off.", "No response requested."})
+CLI_ADDS = frozenset({"Continue from where you left off.", "No response requested."})
 """What the CLI puts into a resumed conversation by itself: a user's text, and an answer to an open prompt."""
 
 _REMINDER = re.compile(r"<(system-reminder|total_tokens)\b.*?</\1>\s*", re.DOTALL)
 
-_ELSEWHERE = re.compile(r"read the full transcript at: .*")
+ELSEWHERE = re.compile(r"read the full transcript at: .*")
 """In a compaction's summary: a path in the folder of the attempt, which is another one after a kill."""
 
 
 def conversation_key(request: Mapping[str, Any], added: Iterable[str]) -> str:
     """Hash a Messages request. `added` are the harness's own texts that a resume puts in."""
-    left_out = _CLI_ADDS | {text.strip() for text in added}
+    left_out = CLI_ADDS | {text.strip() for text in added}
     told = [
         [role, block]
         for message in request.get("messages") or ()
@@ -40,7 +40,7 @@ def _blocks(content: Any, left_out: frozenset[str]) -> Iterator[Any]:
     for block in [{"type": "text", "text": content}] if isinstance(content, str) else content or ():
         match block.get("type"):
             case "text":
-                text = _ELSEWHERE.sub("", _without_reminders(block.get("text")))
+                text = ELSEWHERE.sub("", without_reminders(block.get("text")))
                 if text and text not in left_out:
                     yield text
             case "tool_result":
@@ -55,10 +55,11 @@ def _blocks(content: Any, left_out: frozenset[str]) -> Iterator[Any]:
 
 def _result_text(content: Any) -> Any:
     if isinstance(content, str):
-        return _without_reminders(content)
-    parts = [_without_reminders(part["text"]) if "text" in part else part for part in content or ()]
+        return without_reminders(content)
+    parts = [without_reminders(part["text"]) if "text" in part else part for part in content or ()]
     return [part for part in parts if part]
 
 
-def _without_reminders(text: Any) -> str:
+def without_reminders(text: Any) -> str:
+    """The text without what the CLI tells the model beside it: its environment, the date, what is left."""
     return _REMINDER.sub("", str(text)).strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -11,12 +12,14 @@ from typing import Any
 
 from harness import events as ev
 from harness.gateway.conversation import conversation_key
+from harness.gateway.upstream import Caller
 from harness.limits import Refused, next_call
 from harness.pricing import cost_usd
 from harness.records import Usage, derived_id
 from harness.resume import STRUCTURED_OUTPUT
 from harness.state import RunState
 from harness.store.journal import Journal, KeptResponse, kept_response
+from harness.store.recordings import Recording
 from harness.tracing.describe import Shown
 
 
@@ -29,6 +32,7 @@ class Call:
     model: str
     body: bytes
     request: Mapping[str, Any]
+    headers: Mapping[str, str]
     conversation: str
     began: datetime
     attempts: int = 0
@@ -59,13 +63,22 @@ class Door:
     resume_text: str
     alive: Callable[[str], None] = field(default=lambda doing: None)
     """Hears of each sign of life, with what the run is doing."""
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Its token is good for nothing any more."""
 
     @property
     def run(self) -> RunState:
         """The agent run, as the journal knows it."""
         return self.journal.state.runs[self.run_id]
 
-    async def admit(self, body: bytes, request: dict[str, Any]) -> Call | KeptResponse | Refused:
+    def caller(self, call: Call) -> Caller:
+        """Say whose call this is, and which one of its run."""
+        run = self.run
+        return Caller(run.agent, run.path, None if call.auxiliary else run.steps + 1)
+
+    async def admit(
+        self, body: bytes, request: dict[str, Any], headers: Mapping[str, str]
+    ) -> Call | KeptResponse | Refused:
         """Commit the checkpoint of a model call, find its answer among those paid already, or refuse it."""
         auxiliary = not self._is_step(request)
         conversation = conversation_key(request, (self.resume_text,))
@@ -88,6 +101,7 @@ class Door:
             model=str(request.get("model", "")),
             body=body,
             request=request,
+            headers=dict(headers),
             conversation=conversation,
             began=datetime.now(UTC),
         )
@@ -111,12 +125,12 @@ class Door:
         call: Call,
         message: Mapping[str, Any],
         first_token: datetime | None,
-        content_type: str,
+        headers: Mapping[str, str],
         body: bytes,
     ) -> None:
         """Commit a completed response and keep it.
 
-        `message` is the Messages API's, with or without its content; `body` is all that came.
+        `message` is the Messages API's, with or without its content; `headers` and `body` are all that came.
         """
         used = message.get("usage") or {}
         usage = Usage(
@@ -126,7 +140,7 @@ class Door:
             unattributed_calls=call.lost + (not used),
         )
         model = str(message.get("model") or call.model)
-        keep = KeptResponse(call.conversation, call.call_id, content_type, body)
+        keep = KeptResponse(call.conversation, call.call_id, _content_type(headers), body)
         await self.journal.append(
             ev.ModelFinished(
                 call_id=call.call_id,
@@ -141,6 +155,7 @@ class Door:
             run_id=self.run_id,
             shown=Shown(output=message.get("content")),
             keep=keep,
+            record=self._recording(call, 200, headers, body),
         )
 
     async def retried(self, call: Call, failed: Failed, pause_s: float) -> None:
@@ -158,8 +173,15 @@ class Door:
             run_id=self.run_id,
         )
 
-    async def failed(self, call: Call, failed: Failed) -> None:
-        """Commit that a call brought no complete response; its lost attempts may have cost."""
+    async def failed(
+        self, call: Call, failed: Failed, answered: tuple[Mapping[str, str], bytes] | None = None
+    ) -> None:
+        """Commit that a call brought no complete response; its lost attempts may have cost.
+
+        `answered` are headers and body of the refusal, if it was one.
+        """
+        # The CLI's own calls are not counted by their failures: it makes them again, or does without.
+        answered = None if call.auxiliary else answered
         await self.journal.append(
             ev.ModelFailed(
                 call_id=call.call_id,
@@ -170,6 +192,27 @@ class Door:
                 message_id=call.message_id,
             ),
             run_id=self.run_id,
+            record=self._recording(call, failed.status or 0, *answered) if answered else None,
+        )
+
+    async def stopped(self, stopped: ev.ReplayStopped) -> None:
+        """Commit where a replay stops; of several agents that differ, the first one counts."""
+        if self.journal.state.replay_stopped is None:
+            await self.journal.append(stopped, run_id=self.run_id)
+
+    def _recording(
+        self, call: Call, status: int, headers: Mapping[str, str], body: bytes
+    ) -> Recording | None:
+        if not self.journal.state.recorded:
+            return None
+        return Recording(
+            number=self.caller(call).number,
+            status=status,
+            request_headers=_named(call.headers, _ASKED_WITH),
+            request=call.body,
+            response_headers=_named(headers, _ANSWERED_WITH),
+            content_type=_content_type(headers),
+            response=body,
         )
 
     async def _paid_already(self, conversation: str, auxiliary: bool) -> KeptResponse | None:
@@ -214,6 +257,19 @@ def _newly_told(request: Mapping[str, Any]) -> Any:
     if answers:
         return messages[answers[-1] + 1 :]
     return {"system": request.get("system"), "messages": messages}
+
+
+_ASKED_WITH = ("anthropic-version", "anthropic-beta")
+_ANSWERED_WITH = ("request-id", "retry-after")
+
+
+def _named(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    given = {name.lower(): value for name, value in headers.items()}
+    return {name: given[name] for name in names if name in given}
+
+
+def _content_type(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "application/json")
 
 
 _COUNTED = (

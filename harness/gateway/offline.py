@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from harness.gateway.upstream import Answer
+from harness.gateway.upstream import Answer, Outgoing, in_parts
 from harness.offline.policy import respond
 from harness.wire import stream_of
 
@@ -16,21 +15,13 @@ class OfflineUpstream:
     """Answers every request by the deterministic policy in `harness.offline`."""
 
     @asynccontextmanager
-    async def send(
-        self, body: bytes, request: Mapping[str, Any], headers: Mapping[str, str], query: str
-    ) -> AsyncIterator[Answer]:
+    async def send(self, call: Outgoing) -> AsyncIterator[Answer]:
         """Answer from the request alone."""
-        del body, headers, query
-        message = respond(request)
-        if request.get("stream"):
-            yield Answer(200, {"content-type": "text/event-stream"}, _each(stream_of(message)))
+        message = respond(call.request)
+        if call.request.get("stream"):
+            yield Answer(200, {"content-type": "text/event-stream"}, in_parts(stream_of(message)))
         else:
-            yield Answer(200, {"content-type": "application/json"}, _each([json.dumps(message).encode()]))
+            yield Answer(200, {"content-type": "application/json"}, in_parts([json.dumps(message).encode()]))
 
     async def close(self) -> None:
         """There is nothing to close."""
-
-
-async def _each(parts: list[bytes]) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part

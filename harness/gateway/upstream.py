@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,16 +10,49 @@ from typing import Any, Protocol
 import aiohttp
 
 from harness.errors import GatewayError
+from harness.events import ReplayStopped
 from harness.outbound import LOST, NEVER_SENT, client, proxy_for, said
 
 
 @dataclass(frozen=True)
+class Caller:
+    """Which call of which agent run this is.
+
+    `path` names the run in its flow; `number` counts its steps from 1, and is None for an auxiliary call.
+    """
+
+    agent: str
+    path: str
+    number: int | None
+
+    @property
+    def label(self) -> str:
+        """The agent and its place, as a person is shown them."""
+        return " ".join([self.agent, *self.path.split("/")[1:]])
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A model call on its way: the body's exact bytes, the same parsed, its headers, and who calls."""
+
+    body: bytes
+    request: Mapping[str, Any]
+    headers: Mapping[str, str]
+    query: str
+    caller: Caller
+
+
+@dataclass(frozen=True)
 class Answer:
-    """An upstream's answer: HTTP status, the headers worth passing on, and the body as it arrives."""
+    """An upstream's answer: HTTP status, the headers worth passing on, and the body as it arrives.
+
+    `final` says that the same request would get the same answer again.
+    """
 
     status: int
     headers: Mapping[str, str]
     chunks: AsyncIterator[bytes]
+    final: bool = False
 
 
 class UpstreamLost(GatewayError):
@@ -30,18 +63,30 @@ class UpstreamLost(GatewayError):
         self.sent = sent
 
 
+class UpstreamStopped(GatewayError):
+    """The upstream will not answer this call: a replay stops here."""
+
+    def __init__(self, stopped: ReplayStopped) -> None:
+        super().__init__(stopped.problem)
+        self.stopped = stopped
+
+
 class Upstream(Protocol):
     """Something that answers `POST /v1/messages`."""
 
-    def send(
-        self, body: bytes, request: Mapping[str, Any], headers: Mapping[str, str], query: str
-    ) -> AbstractAsyncContextManager[Answer]:
-        """Send one request: its exact bytes, and the same parsed. Raises UpstreamLost."""
+    def send(self, call: Outgoing) -> AbstractAsyncContextManager[Answer]:
+        """Send one request. Raises UpstreamLost or UpstreamStopped."""
         ...
 
     async def close(self) -> None:
         """Give up what it holds."""
         ...
+
+
+async def in_parts(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Give a body that is known whole as one that arrives."""
+    for part in parts:
+        yield part
 
 
 _PASSED_BACK = ("content-type", "retry-after", "request-id")
@@ -64,17 +109,14 @@ class LiveUpstream:
         self._client = client(_TIMEOUT, auto_decompress=False)
 
     @asynccontextmanager
-    async def send(
-        self, body: bytes, request: Mapping[str, Any], headers: Mapping[str, str], query: str
-    ) -> AsyncIterator[Answer]:
+    async def send(self, call: Outgoing) -> AsyncIterator[Answer]:
         """Pass the request on with the real key in place of the agent run's token."""
-        del request
-        passed = {name: value for name, value in headers.items() if name.lower() not in _OWN}
+        passed = {name: value for name, value in call.headers.items() if name.lower() not in _OWN}
         passed |= {"x-api-key": self._api_key, "accept-encoding": "identity"}
-        url = f"{self._url}?{query}" if query else self._url
+        url = f"{self._url}?{call.query}" if call.query else self._url
         try:
             response = await self._client.post(
-                url, data=body, headers=passed, proxy=self._proxy, allow_redirects=False
+                url, data=call.body, headers=passed, proxy=self._proxy, allow_redirects=False
             )
         except LOST as problem:
             raise UpstreamLost(

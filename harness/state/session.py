@@ -44,6 +44,8 @@ class SessionState:
     root_id: str = ""
     forked: ev.SessionForked | None = None
     inherited: Spent = field(default_factory=Spent)
+    recorded: bool = False
+    replay_stopped: ev.ReplayStopped | None = None
     trace: Trace = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,11 @@ class SessionState:
     def trace_id(self) -> str:
         """The trace of all that happens in it."""
         return trace_id(self.id)
+
+    @property
+    def replays(self) -> str | None:
+        """The recorded session that this one is a replay of."""
+        return self.created.replays if self.created else None
 
     @property
     def spent(self) -> Spent:
@@ -67,8 +74,12 @@ class SessionState:
 
     @property
     def cost_usd(self) -> float | None:
-        """The cost in US dollars at list prices; None when a model without a known price was used."""
-        return self.spent.cost_usd
+        """The cost in US dollars at list prices; None when a model without a known price was used.
+
+        A replay costs nothing. Its agent runs count what the recorded answers cost, for limits to bite where
+        they did.
+        """
+        return 0.0 if self.replays else self.spent.cost_usd
 
     @property
     def known_usd(self) -> float:
@@ -101,6 +112,8 @@ class SessionState:
         match event.payload:
             case ev.AgentRunStarted():
                 self.halted = False
+            case ev.ReplayStopped() as stopped:
+                self.replay_stopped = stopped
             case ev.ToolFinished(sources=sources):
                 self.read.update(sources)
             case ev.AgentRunFinished(writes=writes):
@@ -123,12 +136,13 @@ class SessionState:
                 self.created = created
                 self.tenant, self.question = created.tenant, created.question
                 self.questions = [created.question]
-                self.limits = created.limits
+                self.limits, self.recorded = created.limits, created.record
             case ev.SessionForked() as forked:
                 self._part_from_origin(forked)
-            case ev.SessionResumed(limits=limits):
+            case ev.SessionResumed(limits=limits, record=record):
                 self.status, self.finished = "running", False
-                self.limits = limits or self.limits
+                self.limits, self.recorded = limits or self.limits, self.recorded or record
+                self.replay_stopped = None
             case ev.SessionAsked(question=question):
                 self.questions.append(question)
                 self.status, self.finished, self.halted = "running", False, False

@@ -19,6 +19,7 @@ from harness.store.database import Database
 from harness.store.lease import Lease
 from harness.store.patient import PatientDatabase
 from harness.store.queries import queries
+from harness.store.recordings import Recording, store_recording
 from harness.tracing.content import Keeper
 from harness.tracing.describe import Row, Shown, span_rows
 
@@ -78,10 +79,12 @@ class Journal:
         shown: Shown = NOTHING,
         status: SessionStatus | None = None,
         keep: KeptResponse | None = None,
+        record: Recording | None = None,
     ) -> Event:
         """Commit one event, the spans it opens and closes, and the session's new `status`, if given.
 
-        `shown` is what went into a step or came out of it, for its span; `keep` is a response to keep.
+        `shown` is what went into a step or came out of it, for its span; `keep` is a response to keep and
+        `record` a call to record.
 
         Raises:
             LeaseLost: another process may write this session now, or the lease ended with the store away.
@@ -101,16 +104,16 @@ class Journal:
             "body": zlib.compress(keep.body, 1) if keep else None,
         }
         # Shielded: what may have been committed has to be folded in, also when the caller is cancelled.
-        work = asyncio.create_task(self._append(row, payload, shown), name=f"append {payload.kind}")
+        work = asyncio.create_task(self._append(row, payload, shown, record), name=f"append {payload.kind}")
         self._appending.add(work)
         work.add_done_callback(self._appending.discard)
         return await asyncio.shield(work)
 
-    async def _append(self, row: Row, payload: AnyPayload, shown: Shown) -> Event:
+    async def _append(self, row: Row, payload: AnyPayload, shown: Shown, record: Recording | None) -> Event:
         async with self._order:
             row |= self._traced(payload, row["agent_run_id"], shown)
             reached(f"before {payload.kind}")
-            stored = await self._commit(row)
+            stored = await self._commit(row, record)
             reached(f"after {payload.kind}")
             event = Event(
                 session_id=self.session_id,
@@ -148,13 +151,26 @@ class Journal:
             "closed": _text(rows.closed) if rows.closed else None,
         }
 
-    async def _commit(self, row: dict[str, Any]) -> dict[str, Any]:
-        stored = await self.database.one(_SQL["append_event"], row)
+    async def _commit(self, row: Row, record: Recording | None) -> dict[str, Any]:
+        if record is None:
+            stored = await self.database.one(_SQL["append_event"], row)
+        else:
+            # The event's id makes it harmless to try the transaction again.
+            stored = await self.lease.waiting(lambda: self._commit_with(row, record))
         stored = stored or await self.database.one(_SQL["event_by_id"], row)
         if stored is None:
             self.lease.lose()
             raise self.lease.gone()
         return stored
+
+    async def _commit_with(self, row: dict[str, Any], record: Recording) -> dict[str, Any] | None:
+        async with self.database.transaction() as connection:
+            stored = await connection.one(_SQL["append_event"], row)
+            if stored is not None:
+                run_id = str(row["agent_run_id"])
+                path = self.state.runs[run_id].path
+                await store_recording(connection, self.session_id, run_id, path, record)
+            return stored
 
 
 def _text(value: Any) -> str:

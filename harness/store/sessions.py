@@ -29,7 +29,10 @@ class Origin(Record):
 
 
 class SessionRow(Record):
-    """A session in a list. `at_work` tells whether a process advances it now; `events` counts its journal."""
+    """A session in a list. `at_work` tells whether a process advances it now; `events` counts its journal.
+
+    `replays` names the session whose recording it runs again, if it is a replay.
+    """
 
     session_id: str
     tenant: str
@@ -37,6 +40,7 @@ class SessionRow(Record):
     question: str
     status: SessionStatus
     at_work: bool
+    replays: str | None
     events: int
     created_at: datetime
     updated_at: datetime
@@ -148,6 +152,7 @@ def _row(row: dict[str, Any]) -> SessionRow:
         question=row["question"],
         status=row["status"],
         at_work=row["leased"] and holder is not None and not holder.known_dead,
+        replays=(row["created"] or {}).get("replays"),
         events=row["head"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

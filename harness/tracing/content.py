@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.sections import Tracing
 from harness.tracing.span import Content
 
 Capture = Literal["full", "metadata", "none"]
@@ -33,3 +34,8 @@ class Keeper:
             cut=whole and len(text) > self.max_chars,
             json_text=not plain,
         ).model_dump()
+
+
+def keeper(tracing: Tracing) -> Keeper | None:
+    """The keeper that the settings ask for; None when no spans are wanted."""
+    return Keeper(tracing.capture, tracing.max_chars) if tracing.enabled else None

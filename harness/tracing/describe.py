@@ -252,7 +252,9 @@ def _ending(step: Step, payload: ev.AnyPayload, run: RunState | None, state: Ses
             return {"problem": reason}
         case ev.ModelFinished() as call:
             known = _call(run, call.call_id)
-            return call.model_dump(exclude={"kind", "call_id", "auxiliary"}) | {"retries": known or None}
+            said = call.model_dump(exclude={"kind", "call_id", "auxiliary"}) | {"retries": known or None}
+            # A replayed answer was paid when it was recorded.
+            return said | ({"cost_usd": 0.0} if state.replays else {})
         case ev.ModelFailed() as call:
             said = call.model_dump(exclude={"kind", "call_id", "auxiliary"})
             return said | {"retries": _call(run, call.call_id) or None}

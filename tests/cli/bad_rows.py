@@ -15,6 +15,7 @@ FINISHED_TWIN = "aaaa0000-0000-4000-8000-000000000002"
 UNFINISHED = "bbbb0000-0000-4000-8000-000000000003"
 FOREIGN = "cccc0000-0000-4000-8000-000000000004"
 GHOSTLY = "dddd0000-0000-4000-8000-000000000005"
+REPLAY = "eeee0000-0000-4000-8000-000000000006"
 
 RUN = ("run", "Why?", "--offline")
 
@@ -204,6 +205,16 @@ SESSIONS = (
     Row("ask an unfinished one", ("ask", UNFINISHED, "And?"), ("not done", "harness resume"), "main"),
     Row("ask nothing", ("ask", FINISHED, ""), ("question is empty",)),
     Row("cancel a finished one", ("cancel", FINISHED), ("ended already",), "main"),
+    Row("replay no session id", ("replay", "zebra"), ("'zebra' is no session id", "harness sessions")),
+    Row("replay an unknown one", ("replay", UNKNOWN), ("no session", "harness sessions"), "main"),
+    Row("replay an unrecorded one", ("replay", UNFINISHED), ("not recorded", "run --record"), "main"),
+    Row("replay a replay", ("replay", REPLAY), ("itself a replay", f"harness replay {FINISHED}"), "main"),
+    Row("replay against nothing", ("replay", FINISHED, "--against", "gone"), ("gone", "does not exist")),
+    Row(
+        "record without a gateway",
+        (*RUN[:2], "--direct", "--record"),
+        ("cannot be recorded", "leave --record or --direct out"),
+    ),
     Row("bundle that is not here", ("resume", GHOSTLY), ("bundle ghost", "project folder"), "main"),
 )
 

@@ -22,6 +22,7 @@ from tests.cli.bad_rows import (
     FINISHED_TWIN,
     FOREIGN,
     GHOSTLY,
+    REPLAY,
     ROWS,
     UNFINISHED,
     Row,
@@ -73,6 +74,7 @@ async def _sessions(dsn: str) -> None:
         await keep(database, worked(UNFINISHED), status="suspended")
         await keep(database, worked(FOREIGN), tenant="other", status="done")
         await keep(database, worked(GHOSTLY, bundles={"ghost": "v1"}), status="suspended")
+        await keep(database, worked(REPLAY, upstream="replay", replays=FINISHED), status="done")
 
 
 @pytest.fixture(scope="module")

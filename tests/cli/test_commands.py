@@ -93,7 +93,7 @@ async def test_sessions_are_listed_newest_first(dsn: str, database: Database) ->
     assert [row["at_work"] for row in listed] == [True, False]
     assert listed[1].keys() == {
         *("session_id", "tenant", "flow", "question", "status"),
-        *("at_work", "events", "created_at", "updated_at", "forked_from"),
+        *("at_work", "replays", "events", "created_at", "updated_at", "forked_from"),
     }
     assert [
         row["session_id"] for row in (await document("sessions", "--limit", "1", dsn=dsn))["sessions"]

@@ -77,6 +77,10 @@ SAMPLES: list[ev.AnyPayload] = [
     ev.DelegationRequested(tool_use_id="t", call_id="c", tasks=(TASK, TASK)),
     ev.DelegationJoined(tool_use_id="t", into="s", tasks=(TASK,)),
     ev.DelegationVoided(tool_use_id="t", reason=HARD),
+    ev.ReplayStopped(
+        why="differs", problem=HARD, agent="a", path="q0", call=1, interrupted=True,
+        differences=(ev.Difference(part="model", diff=HARD),),
+    ),
 ]  # fmt: skip
 
 JSON = st.recursive(

@@ -203,7 +203,7 @@ def test_the_sdk_is_told_to_block_on_any_failure_left() -> None:
 # -- which hooks are in force
 
 
-BUILT_IN = ["lease", "budget", "delegation", "help", "snapshot", "spans"]
+BUILT_IN = ["lease", "budget", "delegation", "help", "replay", "snapshot", "spans"]
 
 PLUGIN = """
 from harness.hooks import Deny, Hook
@@ -241,7 +241,16 @@ def test_the_built_in_hooks_run_in_their_order() -> None:
 async def test_a_projects_hook_joins_at_its_place(project: Path) -> None:
     """A file in the project's folder adds a hook between the built-in ones, and it is asked."""
     add(project, "no_shell", order=15)
-    assert names(project) == ["lease", "no_shell", "budget", "delegation", "help", "snapshot", "spans"]
+    assert names(project) == [
+        "lease",
+        "no_shell",
+        "budget",
+        "delegation",
+        "help",
+        "replay",
+        "snapshot",
+        "spans",
+    ]
     answer = await fire(chain(*load_hooks(project, Settings())))
     assert reason(answer) == "no_shell"
 
@@ -249,7 +258,7 @@ async def test_a_projects_hook_joins_at_its_place(project: Path) -> None:
 async def test_a_projects_hook_takes_the_place_of_a_built_in_one(project: Path) -> None:
     """A file of the same name overrides it, with an order of its own."""
     add(project, "budget", order=1)
-    assert names(project) == ["budget", "lease", "delegation", "help", "snapshot", "spans"]
+    assert names(project) == ["budget", "lease", "delegation", "help", "replay", "snapshot", "spans"]
     assert reason(await fire(chain(*load_hooks(project, Settings())))) == "budget"
 
 
@@ -257,14 +266,24 @@ def test_equal_orders_are_settled_by_name(project: Path) -> None:
     """The order never depends on the file system."""
     for name in ("zebra", "apple"):
         add(project, name, order=20)
-    assert names(project) == ["lease", "apple", "budget", "zebra", "delegation", "help", "snapshot", "spans"]
+    assert names(project) == [
+        "lease",
+        "apple",
+        "budget",
+        "zebra",
+        "delegation",
+        "help",
+        "replay",
+        "snapshot",
+        "spans",
+    ]
 
 
 def test_settings_disable_and_order(project: Path) -> None:
     """What the settings name comes first, in that order; what they disable does not run."""
     add(project, "mine", order=99)
     found = names(project, order=("mine", "spans"), disabled=("budget",))
-    assert found == ["mine", "spans", "lease", "delegation", "help", "snapshot"]
+    assert found == ["mine", "spans", "lease", "delegation", "help", "replay", "snapshot"]
 
 
 @pytest.mark.parametrize("given", [{"disabled": ("bugdet",)}, {"order": ("x",)}, {"options": {"y": {}}}])

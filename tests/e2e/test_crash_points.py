@@ -40,6 +40,10 @@ UNBORN = ("before session.created",)
 """Killed here there is no session yet: the harness leaves nothing to resume, and has no CLI."""
 
 
+IN_REPLAYS = {"replay.stopped"}
+"""Kinds that only a replay commits, where nothing can be paid twice: `test_replay.py` kills one."""
+
+
 @dataclass(frozen=True)
 class Case:
     play: Play
@@ -110,7 +114,7 @@ def scene(embedded_desk: Desk, api: ScriptedProcess, holds: Path, case: Case) ->
 
 def test_every_kind_of_event_is_committed_in_a_play() -> None:
     """A new kind of event needs a play in which things are killed just before and just after it."""
-    assert {kind for play in PLAYS for kind in play.commits} == kinds()
+    assert {kind for play in PLAYS for kind in play.commits} == kinds() - IN_REPLAYS
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=str(n)) for n, case in enumerate(quick_cases())])

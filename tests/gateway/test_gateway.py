@@ -316,14 +316,12 @@ async def test_the_same_request_again_is_another_call(bench: Bench) -> None:
 async def test_an_answer_without_usage_is_unattributed(bench: Bench) -> None:
     """What is not told is not zero."""
     message = {"id": "m", "model": MODEL, "content": [], "stop_reason": "end_turn"}
-    await bench.door.completed(
-        await _admitted(bench), message, None, "application/json", json.dumps(message).encode()
-    )
+    await bench.door.completed(await _admitted(bench), message, None, {}, json.dumps(message).encode())
     assert bench.run.usage.unattributed_calls == 1
 
 
 async def _admitted(bench: Bench) -> Any:
-    return await bench.door.admit(json.dumps(step()).encode(), step())
+    return await bench.door.admit(json.dumps(step()).encode(), step(), {})
 
 
 # -- what is tried again

@@ -12,7 +12,8 @@ import httpx
 
 from harness.gateway.app import Gateway
 from harness.gateway.door import Door
-from harness.gateway.upstream import LiveUpstream
+from harness.gateway.replay import ReplayUpstream, read_recorded
+from harness.gateway.upstream import LiveUpstream, Upstream
 from harness.records import Limits
 from harness.state import RunState
 from harness.store.database import Database
@@ -95,10 +96,18 @@ async def bench_on(
     budget: float | None = None,
     tools: Iterable[str] = (SEARCH,),
     base_url: str | None = None,
+    replays: str | None = None,
+    **given: Any,
 ) -> AsyncIterator[Bench]:
-    """Open a gateway for one agent run in front of `api`, or of `base_url`."""
+    """Open a gateway for one agent run in front of `api`, or of `base_url`, or of a session's recording.
+
+    `given` are fields of the session's creation.
+    """
     journal = await new_journal(database)
-    run = await run_at_work(journal, limits, budget)
+    run = await run_at_work(journal, limits, budget, replays=replays, **given)
+    upstream: Upstream = LiveUpstream(base_url or api.base_url, KEY)
+    if replays is not None:
+        upstream = ReplayUpstream(database, await read_recorded(database, replays), journal.state, (RESUME,))
     door = Door(
         journal,
         run.id,
@@ -109,7 +118,7 @@ async def bench_on(
         RESUME,
     )
     async with (
-        Gateway(LiveUpstream(base_url or api.base_url, KEY)) as gateway,
+        Gateway(upstream) as gateway,
         # Another client than the gateway's own, and no proxy of this machine in between.
         httpx.AsyncClient(base_url=gateway.base_url, trust_env=False, timeout=30) as http,
     ):

@@ -57,10 +57,10 @@ async def new_journal(database: Database, *, ttl_s: float = TTL_S) -> Journal:
 
 
 async def run_at_work(
-    journal: Journal, limits: Limits | None = None, budget: float | None = None
+    journal: Journal, limits: Limits | None = None, budget: float | None = None, **given: Any
 ) -> RunState:
-    """Bring a session's root into the journal and start it."""
-    await journal.append(created(limits=Limits(max_cost_usd=budget)))
+    """Bring a session's root into the journal and start it; `given` are fields of the session's creation."""
+    await journal.append(created(limits=Limits(max_cost_usd=budget), **given))
     (spec,) = plan(RESEARCH, journal.state).create
     await journal.append(run_created(spec, limits), run_id=spec.id)
     run = journal.state.runs[spec.id]

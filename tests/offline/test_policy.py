@@ -8,6 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from harness.gateway.offline import OfflineUpstream
+from harness.gateway.upstream import Caller, Outgoing
 from harness.offline.policy import respond
 from harness.wire import StreamReader
 
@@ -41,7 +42,8 @@ async def test_the_upstream_streams_the_same_message() -> None:
     """The events put together are what the policy answers."""
     request = asked("<question>What is a lease?</question>", CORPUS_TOOLS).request() | {"stream": True}
     reader = StreamReader()
-    async with OfflineUpstream().send(b"", request, {}, "") as answer:
+    call = Outgoing(b"", request, {}, "", Caller("a", "q0", 1))
+    async with OfflineUpstream().send(call) as answer:
         async for event in answer.chunks:
             reader.feed(event)
     assert reader.message == respond(request)

@@ -112,3 +112,10 @@ select label as source, coalesce(document.title, locator) as title, locator, num
   join document on document.id = best.document
   join passage using (document, number)
  order by further, score desc, best.place, number;
+
+-- name: copy_documents
+-- Those that a session began with, under the same labels; what its agents fetched they fetch again.
+insert into session_document (session_id, number, document, locator)
+select %(session_id)s, number, document, locator
+  from session_document
+ where session_id = %(from)s and number <= %(count)s;
