@@ -137,6 +137,7 @@ class AgentRun:
             scope=view.state.id,
             lease=self._session.lease,
             on_stored=None if self._session.gateway else TranscriptMeter(view),
+            redactor=self._session.redactor,
         )
         if isinstance(point, Refire) and point.add:
             key = {"project_key": view.state.id, "session_id": claude_session_id}
@@ -182,6 +183,7 @@ class AgentRun:
             lambda left: render("little_left", view.project, left=left),
             render("resume", view.project),
             pulse.beat,
+            self._session.redactor,
         )
         gateway = self._session.gateway
         token = gateway.open_door(door) if gateway else None

@@ -18,6 +18,7 @@ from harness.context import RunView
 from harness.ending import result_of_run, writes_of_run
 from harness.errors import StoreUnavailable
 from harness.limits import spent
+from harness.log_fields import about
 from harness.plan import verifier_run_id
 from harness.records import NeedsHelp, Outcome
 from harness.store.journal import forget_responses
@@ -133,7 +134,8 @@ async def finish(view: RunView, outcome: Outcome, work_s: float) -> None:
         outcome = Outcome(status="failed", output=outcome.output, problem=problem)
     result = result_of_run(run, outcome)
     await view.record(ev.AgentRunFinished(outcome=outcome, work_s=work_s, result=result, writes=writes))
-    log.debug("agent run %s of session %s: %s", run.id, session, outcome.status)
+    named = about("agent_run_ended", agent_run_id=run.id, status=outcome.status)
+    log.debug("agent run %s of session %s: %s", run.id, session, outcome.status, extra=named)
     with suppress(StoreUnavailable):
         await forget_responses(view.session.database, session, run.id)
 

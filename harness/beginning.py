@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from harness import events as ev
+from harness.event_log import log_event
+from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.state import SessionState
 from harness.store.database import Database, Json
@@ -16,9 +18,19 @@ from harness.tracing.content import keeper
 _SQL = queries("journal")
 
 
+def open_journal(
+    database: Database, lease: Lease, state: SessionState, settings: Settings, redactor: Redactor
+) -> Journal:
+    """A session's journal as its settings want it: what its spans keep, what is redacted, what is logged."""
+    journal = Journal(database, lease, state, keeper(settings.tracing), redactor)
+    journal.listen(log_event)
+    return journal
+
+
 async def begin(
     database: Database,
     settings: Settings,
+    redactor: Redactor,
     session_id: str,
     flow: str,
     question: str,
@@ -43,7 +55,7 @@ async def begin(
     lease = Lease(database, session_id, 1, ttl)
     lease.start()
     try:
-        journal = Journal(database, lease, SessionState(session_id), keeper(settings.tracing))
+        journal = open_journal(database, lease, SessionState(session_id), settings, redactor)
         await journal.append(await created())
     except BaseException:
         await database.run(_SQL["drop_unborn_session"], {"id": session_id})

@@ -15,6 +15,7 @@ from harness.gateway.app import Gateway
 from harness.hook_chain import off_the_clock
 from harness.hooks import Hook
 from harness.offers import Offer, offers
+from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.state import RunState, SessionState
 from harness.store.database import Database
@@ -47,6 +48,7 @@ class SessionContext:
     max_concurrent: int
     tool_cache: ToolCache = field(default_factory=ToolCache)
     sources_listed: Callable[[], str] = field(default=lambda: "")
+    redactor: Redactor = field(default_factory=Redactor)
 
     @property
     def state(self) -> SessionState:

@@ -18,6 +18,7 @@ from harness.context import MustSuspend, SessionContext
 from harness.corpus.corpus import Corpus
 from harness.errors import HarnessError, LeaseLost
 from harness.limits import granted, more
+from harness.log_fields import about
 from harness.messages import Message
 from harness.plan import RunSpec, plan
 from harness.records import Outcome
@@ -206,7 +207,11 @@ class Engine:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception) and not isinstance(result, HarnessError):
-                log.error("an agent run ended in an unexpected error while stopping", exc_info=result)
+                log.error(
+                    "an agent run ended in an unexpected error while stopping",
+                    exc_info=result,
+                    extra=about("agent_run_broke"),
+                )
         self._active.clear()
 
 

@@ -25,6 +25,7 @@ from harness.events import ToolDenied
 from harness.help import NEED_HELP
 from harness.hooks import AfterTool, Allow, BeforeTool, Decision, Defer, Deny, Hook, Run
 from harness.liveness import Pulse
+from harness.log_fields import about
 from harness.records import Replay
 from harness.resume import DELEGATE
 from harness.settings import Settings
@@ -155,7 +156,7 @@ class HookChain:
                 return await work()
         except BaseException as problem:  # noqa: BLE001  (a raising hook would let the tool run)
             said = "did not answer in time" if isinstance(problem, TimeoutError) else repr(problem)
-            log.warning("hook %s failed: %s", hook.name, said)
+            log.warning("hook %s failed: %s", hook.name, said, extra=about("hook_failed", hook=hook.name))
             if hook.on_failure == "ignore" and not _being_stopped():
                 return None
             return Deny(f"The hook '{hook.name}' failed ({said}), so the tool was not run.")

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from harness import events as ev
-from harness.beginning import begin
+from harness.beginning import begin, open_journal
 from harness.bundles.bundle import Bundle, limits_of
 from harness.bundles.load import load_bundles
 from harness.content import find_project
@@ -28,11 +28,12 @@ from harness.flow import bundles_of
 from harness.forking import prepare
 from harness.hook_chain import load_hooks
 from harness.limits import granted, more
+from harness.redaction import Redactor
 from harness.replay import ReplayReport, played_again, replay_report
 from harness.request import NO_WIRE, Options, Request, check, question_text
 from harness.resumable import check_answer, check_resumable, ended_for_good, wanting_help
 from harness.session import Session, Tools
-from harness.settings import Settings, from_environment
+from harness.settings import Settings, from_environment, known_secrets
 from harness.state import SessionState
 from harness.store.database import Database
 from harness.store.forks import Fork, store_fork
@@ -69,7 +70,8 @@ class Harness:
         self.settings = settings or from_environment(self.project, options)
         self.bundles: dict[str, Bundle] = load_bundles(self.project) | {b.name: b for b in bundles}
         self.hooks = load_hooks(self.project, self.settings)
-        self._tools = Tools(self.settings, self.bundles, self.hooks, self.project)
+        self.redactor = Redactor(known_secrets(self.settings))
+        self._tools = Tools(self.settings, self.bundles, self.hooks, self.project, self.redactor)
         self._stack = AsyncExitStack()
         self._database: Database | None = None
 
@@ -102,7 +104,8 @@ class Harness:
         """Commit a new session for a question; iterating over it advances it. Options as for `check`."""
         request = self.check(question, **options)
         database = await self.database()
-        corpus = Corpus(database)
+        question = self.redactor.text(request.question)
+        corpus = Corpus(database, self.redactor)
         # Everything is read before anything is created, so that a bad file leaves nothing behind.
         files = list(request.files)
         documents = await corpus.load(self.settings.tenant, files) if files else []
@@ -111,7 +114,7 @@ class Harness:
         async def created() -> ev.SessionCreated:
             return ev.SessionCreated(
                 tenant=self.settings.tenant,
-                question=request.question,
+                question=question,
                 flow_name=request.flow.name,
                 flow=request.flow.flow,
                 state=request.flow.state,
@@ -125,7 +128,7 @@ class Harness:
             )
 
         journal = await begin(
-            database, self.settings, session_id, request.flow.name, request.question, created
+            database, self.settings, self.redactor, session_id, request.flow.name, question, created
         )
         return Session(self._tools, journal, journal.lease, request.max_concurrent, "session.started")
 
@@ -156,7 +159,9 @@ class Harness:
             await Corpus(database).copy(session_id, new_id, again.sources)
             return again
 
-        journal = await begin(database, self.settings, new_id, again.flow_name, again.question, created)
+        journal = await begin(
+            database, self.settings, self.redactor, new_id, again.flow_name, again.question, created
+        )
         concurrent = max_concurrent or self.settings.limits.max_concurrent
         return Session(self._tools, journal, journal.lease, concurrent, "session.started")
 
@@ -225,7 +230,7 @@ class Harness:
         on_wait: OnWait | None = None,
     ) -> Session:
         """Go on in a finished session with a further question, with all that it has read."""
-        asked = question_text(question)
+        asked = self.redactor.text(question_text(question))
         state = await self.state(session_id)
         if state.status != "done":
             raise NotResumable(
@@ -269,7 +274,9 @@ class Harness:
 
     async def _prepared(self, session_id: str, at: int | str, edits: Mapping[str, Any]) -> Fork:
         origin = await self.state(session_id)
-        return await prepare(await self.database(), origin, at, edits, self.bundles)
+        return await prepare(
+            await self.database(), origin, at, self.redactor.value(dict(edits)), self.bundles
+        )
 
     async def _take_up(
         self,
@@ -322,11 +329,11 @@ class Harness:
             await journal.append(ev.SessionAsked(question=question))
         for run in stopped:
             limits = more(run, granted(limits_of(run.agent, self.bundles), self.settings))
-            told = answer or "Your limits have been raised."
+            told = self.redactor.text(answer or "Your limits have been raised.")
             await journal.append(ev.AgentRunReopened(limits=limits, answer=told), run_id=run.id)
 
     def _journal(self, database: Database, lease: Lease, state: SessionState) -> Journal:
-        return Journal(database, lease, state, self._keeper)
+        return open_journal(database, lease, state, self.settings, self.redactor)
 
     @property
     def _keeper(self) -> Keeper | None:
@@ -337,4 +344,4 @@ class Harness:
         database = await self.database()
         lease = Lease(database, state.id, 0, 0)
         lease.lose()
-        return Session(self._tools, Journal(database, lease, state), None, 1, "session.resumed")
+        return Session(self._tools, self._journal(database, lease, state), None, 1, "session.resumed")

@@ -213,6 +213,17 @@ class Tracing(Record):
     )
 
 
+class Logs(Record):
+    """The log as JSON lines, a file for each day in `logs/` of the home folder; stderr is told as ever."""
+
+    json_lines: bool = Field(
+        default=False,
+        alias="json",
+        description="Whether the log is kept, for every command; `--log-json` does so for one.",
+    )
+    keep_days: int = Field(default=14, ge=1, description="Days after which a log file is removed.")
+
+
 class Langfuse(Record):
     """Where ended spans are exported to. Without both keys nothing is exported."""
 

@@ -22,8 +22,10 @@ from harness.gateway.offline import OfflineUpstream
 from harness.gateway.replay import ReplayUpstream, read_recorded
 from harness.gateway.upstream import LiveUpstream, Upstream
 from harness.hooks import Hook
+from harness.log_fields import SESSION_ID
 from harness.progress import Progress, Result, SessionStarted, change, result
 from harness.prompts import render
+from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.state import SessionState
 from harness.store.journal import Journal
@@ -41,6 +43,7 @@ class Tools:
     bundles: Mapping[str, Bundle]
     hooks: tuple[Hook, ...]
     project: Path
+    redactor: Redactor
 
 
 class Session:
@@ -123,6 +126,7 @@ class Session:
                 self._lost = str(problem)
 
     async def _advance(self, lease: Lease) -> None:
+        SESSION_ID.set(self.id)
         tools, created = self._tools, self.state.created
         assert created is not None, "a session begins with its creation"
         sources = await Corpus(self._journal.database).sources(self.id)
@@ -139,6 +143,7 @@ class Session:
             model=created.model,
             max_concurrent=self._max_concurrent,
             sources_listed=lambda: _listed(sources),
+            redactor=tools.redactor,
         )
         if created.upstream == "direct":
             await Engine(context).advance()
@@ -154,7 +159,7 @@ class Session:
             database = self._journal.database
             left_out = (render("resume", self._tools.project),)
             recorded = await read_recorded(database, created.replays)
-            return ReplayUpstream(database, recorded, self.state, left_out)
+            return ReplayUpstream(database, recorded, self.state, left_out, self._tools.redactor)
         key = self._tools.settings.upstream.api_key
         assert key is not None, "checked before the session began"
         return LiveUpstream(self._tools.settings.upstream.base_url, key.get_secret_value())

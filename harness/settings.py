@@ -16,6 +16,7 @@ from typing import Any
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError
 
+from harness import known_secrets as secrets
 from harness.content import SETTINGS_FILE
 from harness.errors import BadSettings
 from harness.records import Record
@@ -23,9 +24,11 @@ from harness.sections import (
     Folder,
     Hooks,
     Langfuse,
+    Logs,
     McpServer,
     Models,
     SessionLimits,
+    StdioServer,
     Tracing,
     Upstream,
     Web,
@@ -110,6 +113,7 @@ class Settings(Record):
     web: Web = Field(default_factory=Web)
     tracing: Tracing = Field(default_factory=Tracing)
     langfuse: Langfuse = Field(default_factory=Langfuse)
+    logs: Logs = Field(default_factory=Logs)
     mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
 
 
@@ -160,6 +164,26 @@ def dropped_from_child(direct: bool = False, environ: Mapping[str, str] | None =
     return tuple(
         sorted(name for name in names if name not in CHILD_ENVIRONMENT and not name.startswith("LC_"))
     )
+
+
+def known_secrets(settings: Settings | None, environ: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Give every value that is known to be a secret: of the settings, and of the process's environment.
+
+    Without `settings` only the environment is looked at. The values are those a `Redactor` takes.
+    """
+    found = set(secrets.of_variables(os.environ if environ is None else environ))
+    if settings is None:
+        return frozenset(found)
+    for outright in (settings.upstream.api_key, settings.langfuse.secret_key):
+        found |= {outright.get_secret_value()} if outright else set()
+    if settings.dsn is not None:
+        found.update(secrets.passwords(settings.dsn.get_secret_value()))
+    if settings.tracing.otlp_headers is not None:
+        found.update(secrets.of_headers(settings.tracing.otlp_headers.get_secret_value()))
+    for server in settings.mcp_servers.values():
+        entries = server.env if isinstance(server, StdioServer) else server.headers
+        found.update(secrets.of_table({name: value.get_secret_value() for name, value in entries.items()}))
+    return frozenset(found)
 
 
 def armed_crash_point() -> str:

@@ -74,7 +74,7 @@ def template() -> str:
 def _rows(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         if _section(field) is None and field.description:
-            yield f"{prefix}{name}", field
+            yield f"{prefix}{field.alias or name}", field
 
 
 def _table(prefix: str, model: type[BaseModel]) -> str:

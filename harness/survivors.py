@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from harness.attempt import sweep
+from harness.log_fields import about
 from harness.state import RunState
 from harness.store.lease import Holder, process_alive
 
@@ -25,7 +26,8 @@ def end_survivor(run: RunState) -> None:
     cli, here = run.cli, Holder.here()
     same_machine = cli is not None and (cli.host, cli.boot_id) == (here.host, here.boot_id)
     if cli is not None and same_machine and process_alive(cli.pid, cli.process_started):
-        log.warning("ending the CLI %d that outlived its harness", cli.pid)
+        named = about("survivor_ended", agent_run_id=run.id, pid=cli.pid)
+        log.warning("ending the CLI %d that outlived its harness", cli.pid, extra=named)
         with suppress(psutil.NoSuchProcess):
             _end(psutil.Process(cli.pid))
     for folder in run.folders:
@@ -40,7 +42,8 @@ def _end_left_behind(folders: Sequence[Path]) -> None:
         with suppress(psutil.NoSuchProcess):
             place = (process.info["environ"] or {}).get("TMPDIR")
             if place and any(Path(place).is_relative_to(folder) for folder in folders):
-                log.warning("ending the process %d that outlived its CLI", process.pid)
+                named = about("survivor_ended", pid=process.pid)
+                log.warning("ending the process %d that outlived its CLI", process.pid, extra=named)
                 process.kill()
 
 

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pydantic import BaseModel
 
 from harness.errors import StoreError
+from harness.log_fields import about
 from harness.store.database import Database, Json
 from harness.store.queries import queries
 from harness.tools import Tool, ToolContext
@@ -60,14 +61,14 @@ class ToolCache:
         if flight is not None:
             await asyncio.wait({flight})
             if flight.cancelled():
-                return await _run_and_keep(key, tool.cache_s, context.database, run)
+                return await _run_and_keep(key, tool.cache_s, context, run)
             self._note_hit(tool_use_id)
             return flight.result()
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         try:
             text = await _kept(key, context.database)
             if text is None:
-                text = await _run_and_keep(key, tool.cache_s, context.database, run)
+                text = await _run_and_keep(key, tool.cache_s, context, run)
             else:
                 self._note_hit(tool_use_id)
             flight.set_result(text)
@@ -87,20 +88,23 @@ async def _kept(key: Key, database: Database) -> str | None:
         row = await database.one(_SQL["kept_answer"], _params(key))
     except StoreError as problem:
         # The tool itself can be asked; whether the session can go on is for its next commit to say.
-        log.warning("the tool cache cannot be read: %s", problem)
+        log.warning("the tool cache cannot be read: %s", problem, extra=about("tool_cache_unreadable"))
         return None
     return None if row is None else str(row["answer"])
 
 
 async def _run_and_keep(
-    key: Key, cache_s: float, database: Database, run: Callable[[], Awaitable[str]]
+    key: Key, cache_s: float, context: ToolContext, run: Callable[[], Awaitable[str]]
 ) -> str:
-    text = await run()
+    # The first call is answered as all later ones will be.
+    text = context.redactor.text(await run())
+    params = {**_params(key), "answer": Json(text), "cache_s": cache_s}
     try:
-        await database.run(_SQL["keep_answer"], {**_params(key), "answer": Json(text), "cache_s": cache_s})
-        await database.run(_SQL["drop_expired"], {"limit": DROPPED_AT_ONCE})
+        await context.database.run(_SQL["keep_answer"], params)
+        await context.database.run(_SQL["drop_expired"], {"limit": DROPPED_AT_ONCE})
     except StoreError as problem:
-        log.warning("the answer of %s could not be kept: %s", key[1], problem)
+        named = about("tool_answer_not_kept", tool=key[1])
+        log.warning("the answer of %s could not be kept: %s", key[1], problem, extra=named)
     return text
 
 

@@ -70,6 +70,7 @@ def toolbelt(view: RunView) -> Toolbelt:
         project=view.project,
         settings=view.settings,
         board=lambda: view.state.board(),
+        redactor=view.session.redactor,
     )
     cache = view.session.tool_cache
     limit = view.settings.result_limit

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from harness.errors import BadBundle
 from harness.records import Replay
+from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.store.database import Database
 
@@ -25,7 +26,8 @@ from harness.store.database import Database
 class ToolContext:
     """Who is calling, and what there is to work with: handed to every in-process tool.
 
-    `board` gives the state that the flow's agents share, as it stands when it is called.
+    `board` gives the state that the flow's agents share, as it stands when it is called. What a tool stores
+    goes through `redactor` first.
     """
 
     session_id: str
@@ -35,6 +37,7 @@ class ToolContext:
     project: Path | None = None
     settings: Settings = field(default_factory=Settings)
     board: Callable[[], Mapping[str, Any]] = dict
+    redactor: Redactor = field(default_factory=Redactor)
 
 
 ToolErrorKind = Literal["refused", "invalid_input", "unavailable", "timeout"]

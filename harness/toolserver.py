@@ -133,6 +133,7 @@ async def bounded(text: str, context: ToolContext, limit: int) -> str:
     """Give a text whole if it is at most `limit` characters; else keep it and give its beginning."""
     if len(text) <= limit:
         return text
+    text = context.redactor.text(text)
     # Named by its content alone, so that a replay, whose model says the recorded name, finds it too.
     reference = derived_id("result", text)[:13]
     await context.database.run(

@@ -54,7 +54,11 @@ def _what(
         case "missing":
             return "is required"
         case "extra_forbidden":
-            known = {name for place in _models_at(model, location[:-1]) for name in place.model_fields}
+            known = {
+                field.alias or name
+                for place in _models_at(model, location[:-1])
+                for name, field in place.model_fields.items()
+            }
             return f"is not known{nearest(str(location[-1]), known)}"
         case "value_error":
             return message.removeprefix("Value error, ")

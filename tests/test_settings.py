@@ -167,6 +167,8 @@ def test_the_home_is_the_users_data_folder_but_not_for_root(monkeypatch: pytest.
         ),
         ("[langfuse]\nsecret_key = 'sk'", "remove it and set LANGFUSE_SECRET_KEY"),
         ("[models]\nresearcher = 'x'", "models.researcher: is not known (did you mean 'research'?)."),
+        ("[logs]\njsno = true", "logs.jsno: is not known (did you mean 'json'?)."),
+        ("[logs]\nkeep_days = 0", "logs.keep_days: should be greater than or equal to 1 (got 0)."),
         ("[hooks]\norders = []", "hooks.orders: is not known (did you mean 'order'?)."),
         (
             "[mcp_servers.x]\ncomand = 'x'",

@@ -18,11 +18,24 @@ LONGEST = 360
 """Lines of a source file."""
 
 LAYERS: dict[str, tuple[str, ...]] = {
-    "words": ("errors", "messages", "outbound", "quotes", "records", "strict_yaml", "wire", "wording"),
+    "words": (
+        "errors",
+        "log_fields",
+        "messages",
+        "outbound",
+        "quotes",
+        "records",
+        "redaction",
+        "strict_yaml",
+        "wire",
+        "wire_redaction",
+        "wording",
+    ),
     "content": (
         "citations",
         "content",
         "flow",
+        "known_secrets",
         "pricing",
         "prompts",
         "sections",
@@ -33,6 +46,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "audit",
         "branch",
         "ending",
+        "event_log",
         "events",
         "limits",
         "liveness",

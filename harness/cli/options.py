@@ -17,7 +17,8 @@ from harness.cli import logs
 from harness.cli.lazy import importing
 from harness.content import find_project
 from harness.errors import BadInput
-from harness.settings import Settings, from_environment
+from harness.redaction import Redactor
+from harness.settings import Settings, from_environment, known_secrets
 
 if TYPE_CHECKING:
     from harness.library import Harness
@@ -33,6 +34,7 @@ class Common:
     tenant: str | None
     project: Path | None
     as_json: bool
+    log_json: bool = False
 
     @property
     def folder(self) -> Path:
@@ -42,14 +44,18 @@ class Common:
     @property
     def settings(self) -> Settings:
         """The settings in force."""
-        return from_environment(self.folder, self._options)
+        settings = from_environment(self.folder, self._options)
+        logs.follow(settings, Redactor(known_secrets(settings)))
+        return settings
 
     def harness(self) -> Harness:
         """Open the library; BadInput says what of the project does not load."""
         with importing():
             from harness.library import Harness  # here, because importing the SDK takes a second
 
-        return Harness(project=self.folder, options=self._options)
+        harness = Harness(project=self.folder, options=self._options)
+        logs.follow(harness.settings, harness.redactor)
+        return harness
 
     def command(self, verb: str, session_id: str) -> str:
         """Write the command that does something with this session from here; a DSN stays out of sight."""
@@ -60,7 +66,7 @@ class Common:
 
     @property
     def _options(self) -> dict[str, object]:
-        return {"dsn": self.dsn, "tenant": self.tenant}
+        return {"dsn": self.dsn, "tenant": self.tenant, "logs.json": self.log_json or None}
 
 
 def _not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -93,9 +99,12 @@ def common(function: Function) -> Function:
         callback=_debug,
         help="Show what is logged.",
     )
+    @click.option("--log-json", is_flag=True, help="Keep what is logged as JSON lines in a file.")
     @functools.wraps(function)
-    def wrapper(*args: Any, dsn: Any, tenant: Any, project: Any, as_json: Any, **kwargs: Any) -> Any:
-        return function(Common(dsn, tenant, project, as_json), *args, **kwargs)
+    def wrapper(
+        *args: Any, dsn: Any, tenant: Any, project: Any, as_json: Any, log_json: Any, **kwargs: Any
+    ) -> Any:
+        return function(Common(dsn, tenant, project, as_json, log_json), *args, **kwargs)
 
     return wrapper
 

@@ -1,9 +1,12 @@
-"""What is told on stderr: everything that is not the answer."""
+"""What is told on stderr: everything that is not the answer, and no secret."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.redaction import Redactor
 
 _NARROW = 79
 """Columns of a line that is written over: it may not break."""
@@ -11,10 +14,25 @@ _NARROW = 79
 _CLEAR = "\r\x1b[2K"
 
 
+_redactor: Redactor | None = None
+
+
+def redact_with(redactor: Redactor) -> None:
+    """Say none of the secrets that this redactor knows."""
+    global _redactor
+    _redactor = redactor
+
+
 def say(text: str = "") -> None:
     """Tell the person something that is not the answer."""
+    if text and _redactor is None:
+        # Late, because `harness --help` says nothing; before there are settings, the environment is known.
+        from harness.redaction import Redactor
+        from harness.settings import known_secrets
+
+        redact_with(Redactor(known_secrets(None)))
     # Not click.echo, which would write past a live display.
-    print(text, file=sys.stderr, flush=True)
+    print(_redactor.text(text) if _redactor else text, file=sys.stderr, flush=True)
 
 
 def refuse(text: str) -> int:

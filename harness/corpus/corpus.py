@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -11,6 +12,7 @@ from harness.corpus.document import Document, storable
 from harness.corpus.loading import Loaded, load
 from harness.corpus.passages import cut
 from harness.records import Record
+from harness.redaction import Redactor
 from harness.store.database import Connection, Database
 from harness.store.queries import queries
 from harness.tools import ToolProblem
@@ -80,11 +82,12 @@ class Excerpt(Record):
 class Corpus:
     """The documents of all sessions in one database. Sessions are named by their id, a UUID.
 
-    Every method raises StoreError when Postgres cannot answer.
+    What is stored has gone through `redactor`. Every method raises StoreError when Postgres cannot answer.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, redactor: Redactor | None = None) -> None:
         self._database = database
+        self._redactor = redactor or Redactor()
 
     async def ingest(self, session_id: str, tenant: str, files: Sequence[SourceFile]) -> int:
         """Make `files` sources of the session and give how many sources it has then.
@@ -113,6 +116,7 @@ class Corpus:
 
         Gives how many sources the session has then. The same content twice is one source.
         """
+        loaded = await asyncio.to_thread(lambda: [each.redacted(self._redactor.text) for each in loaded])
         async with self._database.transaction() as connection:
             await _add(connection, tenant, {each.sha256: each.document for each in loaded if each.document})
             first = {each.sha256: each.locator for each in reversed(loaded)}

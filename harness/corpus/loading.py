@@ -13,7 +13,7 @@ from harness.corpus.readers import read
 from harness.errors import BadSource
 
 # Part of every document's address: raise it when files are read or cut differently than before.
-_READING = 1
+_READING = 2
 
 _SHOWN_PROBLEMS = 5
 
@@ -25,6 +25,11 @@ class Loaded:
     locator: str
     sha256: str
     document: Document | None
+
+    def redacted(self, redact: Callable[[str], str]) -> Loaded:
+        """Give the same without secrets, under the same address."""
+        document = self.document and self.document.redacted(redact)
+        return Loaded(redact(self.locator), self.sha256, document)
 
 
 async def load(

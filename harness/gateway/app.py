@@ -24,6 +24,7 @@ from harness.errors import GatewayError, LeaseLost
 from harness.gateway.door import Call, Door, Failed
 from harness.gateway.upstream import Answer, Outgoing, Upstream, UpstreamLost, UpstreamStopped
 from harness.limits import Refused
+from harness.log_fields import about
 from harness.store.journal import KeptResponse
 from harness.wire import StreamReader
 
@@ -228,7 +229,8 @@ class _Relay:
         return web.Response()
 
     async def _fail(self, failed: Failed, answered: tuple[Mapping[str, str], bytes] | None = None) -> None:
-        log.info("model call %s failed: %s", self.call.call_id, failed.problem)
+        named = about("model_call_failed", agent_run_id=self.door.run_id, status=failed.status)
+        log.info("model call %s failed: %s", self.call.call_id, failed.problem, extra=named)
         with contextlib.suppress(LeaseLost):
             await self.door.failed(self.call, failed, answered)
 

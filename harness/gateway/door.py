@@ -16,6 +16,7 @@ from harness.gateway.upstream import Caller
 from harness.limits import Refused, next_call
 from harness.pricing import cost_usd
 from harness.records import Usage, derived_id
+from harness.redaction import Redactor
 from harness.resume import STRUCTURED_OUTPUT
 from harness.state import RunState
 from harness.store.journal import Journal, KeptResponse, kept_response
@@ -63,6 +64,7 @@ class Door:
     resume_text: str
     alive: Callable[[str], None] = field(default=lambda doing: None)
     """Hears of each sign of life, with what the run is doing."""
+    redactor: Redactor = field(default_factory=Redactor)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     """Its token is good for nothing any more."""
 
@@ -81,7 +83,7 @@ class Door:
     ) -> Call | KeptResponse | Refused:
         """Commit the checkpoint of a model call, find its answer among those paid already, or refuse it."""
         auxiliary = not self._is_step(request)
-        conversation = conversation_key(request, (self.resume_text,))
+        conversation = conversation_key(request, (self.resume_text,), self.redactor)
         if (kept := await self._paid_already(conversation, auxiliary)) is not None:
             return kept
         verdict = next_call(self.journal.state, self.run, auxiliary=auxiliary)

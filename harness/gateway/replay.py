@@ -17,10 +17,11 @@ from harness import events as ev
 from harness.gateway.compare import differences
 from harness.gateway.names import Names
 from harness.gateway.upstream import Answer, Caller, Outgoing, UpstreamStopped, in_parts
+from harness.redaction import Redactor
 from harness.state import SessionState, fold
 from harness.store.database import Database
 from harness.store.journal import read_events
-from harness.store.recordings import Recording, recorded_auxiliaries, recorded_step, storable
+from harness.store.recordings import Recording, recorded_auxiliaries, recorded_step
 from harness.wire import StreamReader, stream_of
 
 Why = Literal["differs", "not recorded", "recording ends"]
@@ -70,6 +71,7 @@ class ReplayUpstream:
     recorded: Recorded
     state: SessionState
     left_out: Collection[str] = ()
+    redactor: Redactor = field(default_factory=Redactor)
     _used: set[tuple[str, int | None]] = field(default_factory=set)
     _answered_at: float = 0.0
 
@@ -86,7 +88,8 @@ class ReplayUpstream:
         """There is nothing to close."""
 
     async def _found(self, call: Outgoing) -> Recording:
-        request = json.loads(storable(call.body))
+        # Redacted as the recording is, so that like is held against like.
+        request = self.redactor.value(dict(call.request))
         masks = Names.of(self.recorded.state).masked, Names.of(self.state).masked
         nearest: list[ev.Difference] = []
         for candidate in await self._candidates(call.caller):

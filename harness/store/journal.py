@@ -14,6 +14,7 @@ from harness.crashpoints import reached
 from harness.errors import NoSuchSession, StoreError
 from harness.events import AnyPayload, Event, now, read_payload
 from harness.records import SessionStatus
+from harness.redaction import Redactor
 from harness.state import SessionState
 from harness.store.database import Database
 from harness.store.lease import Lease
@@ -22,6 +23,7 @@ from harness.store.queries import queries
 from harness.store.recordings import Recording, store_recording
 from harness.tracing.content import Keeper
 from harness.tracing.describe import Row, Shown, span_rows
+from harness.wire_redaction import redacted_body
 
 _SQL = queries("journal")
 _RESPONSES = queries("responses")
@@ -40,6 +42,8 @@ class KeptResponse:
 Listener = Callable[[Event, SessionState], None]
 
 KEEP_ALL = Keeper()
+NO_KNOWN = Redactor()
+"""Knows secrets by their form alone."""
 NOTHING = Shown()
 
 
@@ -51,9 +55,18 @@ class Journal:
     """
 
     def __init__(
-        self, database: Database, lease: Lease, state: SessionState, keeper: Keeper | None = KEEP_ALL
+        self,
+        database: Database,
+        lease: Lease,
+        state: SessionState,
+        keeper: Keeper | None = KEEP_ALL,
+        redactor: Redactor = NO_KNOWN,
     ) -> None:
-        """`keeper` decides what spans keep of content; without one no spans are written."""
+        """`keeper` decides what spans keep of content; without one no spans are written.
+
+        `redactor` goes through all that is stored.
+        """
+        self.redactor = redactor
         self.database = PatientDatabase(database, lease)
         self.lease = lease
         self.state = state
@@ -89,6 +102,7 @@ class Journal:
         Raises:
             LeaseLost: another process may write this session now, or the lease ended with the store away.
         """
+        plain, payload = self._redacted(payload)
         row: Row = {
             "session_id": self.session_id,
             "id": str(uuid.uuid4()),
@@ -96,12 +110,12 @@ class Journal:
             "version": type(payload).VERSION,
             "token": self.lease.token,
             "agent_run_id": run_id,
-            "payload": _text(payload.model_dump(mode="python", fallback=str)),
+            "payload": _text(plain),
             "status": status,
             "conversation": keep.conversation if keep else None,
             "call_id": keep.call_id if keep else None,
             "content_type": keep.content_type if keep else None,
-            "body": zlib.compress(keep.body, 1) if keep else None,
+            "body": zlib.compress(redacted_body(keep.body, self.redactor), 1) if keep else None,
         }
         # Shielded: what may have been committed has to be folded in, also when the caller is cancelled.
         work = asyncio.create_task(self._append(row, payload, shown, record), name=f"append {payload.kind}")
@@ -129,6 +143,14 @@ class Journal:
             listener(event, self.state)
         return event
 
+    def _redacted(self, payload: AnyPayload) -> tuple[dict[str, Any], AnyPayload]:
+        """The payload without secrets, as plain values and as it is folded in: what a resume will read."""
+        plain = payload.model_dump(mode="python", fallback=str)
+        clean = self.redactor.value(plain)
+        if clean == plain:
+            return plain, payload
+        return clean, read_payload(payload.kind, type(payload).VERSION, clean)
+
     def _traced(self, payload: AnyPayload, run_id: str | None, shown: Shown) -> Row:
         """What the statement is told of spans: the event's own, and those that it opens and closes."""
         moves = self.state.trace.moves(payload, run_id, self.state.runs)
@@ -138,7 +160,7 @@ class Journal:
             moves,
             payload,
             self.state,
-            shown=shown,
+            shown=Shown(self.redactor.value(shown.input), self.redactor.value(shown.output)),
             at=now(),
             seen_at=self.lease.seen_at,
             keeper=self._keeper,
@@ -169,7 +191,7 @@ class Journal:
             if stored is not None:
                 run_id = str(row["agent_run_id"])
                 path = self.state.runs[run_id].path
-                await store_recording(connection, self.session_id, run_id, path, record)
+                await store_recording(connection, self.session_id, run_id, path, record, self.redactor)
             return stored
 
 

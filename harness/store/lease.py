@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import psutil
 
 from harness.errors import LeaseHeld, LeaseLost, NoSuchSession, StoreUnavailable
+from harness.log_fields import about
 from harness.records import Record
 from harness.store.database import Database, Json
 from harness.store.queries import queries
@@ -187,7 +188,8 @@ class Lease:
         try:
             await self._database.run(_SQL["release_lease"], {"id": self.session_id, "token": self.token})
         except StoreUnavailable as problem:
-            log.warning("the lease could not be released and ends by itself: %s", problem)
+            named = about("lease_not_released", session_id=self.session_id)
+            log.warning("the lease could not be released and ends by itself: %s", problem, extra=named)
 
     async def _renew(self) -> None:
         pause = self.ttl_s / 3
@@ -218,7 +220,8 @@ class Lease:
         """Keep what is wrong with the store, and warn of each absence once."""
         before, said = self._recent_trouble(), str(problem) or _SILENT
         if not before:
-            log.warning("The session waits for its store. %s", said)
+            named = about("store_away", session_id=self.session_id)
+            log.warning("The session waits for its store. %s", said, extra=named)
         # Silence says least: it is what is left when something else was the matter before.
         if not before or not isinstance(problem, TimeoutError):
             self._trouble = said.rstrip(".")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from harness.errors import HarnessError
+from harness.log_fields import about
 from harness.settings import Settings
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
@@ -54,4 +55,4 @@ async def _keep_up(server: EmbeddedServer) -> None:
         try:
             await asyncio.to_thread(server.ensure_running)
         except HarnessError as problem:
-            log.warning("the embedded server is not up yet: %s", problem)
+            log.warning("the embedded server is not up yet: %s", problem, extra=about("server_down"))

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.redaction import Redactor
 from harness.store.database import Connection, Database, Json
 from harness.store.queries import queries
+from harness.wire_redaction import redacted_body
 
 _SQL = queries("recordings")
 
@@ -37,18 +39,15 @@ class Recording:
         return parsed
 
 
-def storable(body: bytes) -> bytes:
-    """Make a request or an answer ready to be stored: the one place that both pass before they are.
-
-    A replay passes its own requests through it too, so that like is held against like.
-    """
-    return body
-
-
 async def store_recording(
-    connection: Connection, session_id: str, agent_run_id: str, path: str, recording: Recording
+    connection: Connection,
+    session_id: str,
+    agent_run_id: str,
+    path: str,
+    recording: Recording,
+    redactor: Redactor,
 ) -> None:
-    """Store a call in the transaction of the event that ends it."""
+    """Store a call, without secrets, in the transaction of the event that ends it."""
     await connection.run(
         _SQL["record"],
         {
@@ -59,10 +58,10 @@ async def store_recording(
             "number": recording.number,
             "status": recording.status,
             "request_headers": Json(dict(recording.request_headers)),
-            "request": zlib.compress(storable(recording.request), 1),
+            "request": zlib.compress(redacted_body(recording.request, redactor), 1),
             "response_headers": Json(dict(recording.response_headers)),
             "content_type": recording.content_type,
-            "response": zlib.compress(storable(recording.response), 1),
+            "response": zlib.compress(redacted_body(recording.response, redactor), 1),
         },
     )
 

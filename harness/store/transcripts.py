@@ -23,6 +23,7 @@ from claude_agent_sdk import (
 
 from harness.crashpoints import reached
 from harness.errors import LeaseLost, StoreUnavailable
+from harness.redaction import Redactor
 from harness.store.database import Database
 from harness.store.lease import Lease
 from harness.store.queries import queries
@@ -40,6 +41,7 @@ class TranscriptStore(SessionStore):
 
     With a `lease` every append proves its token, and `on_stored` is told what has been stored. With a `scope`
     all keys live under it, whatever folder the CLI ran in; without one the SDK's project key is the scope.
+    What is stored has gone through `redactor`: a resumed CLI reads its own past without the secrets.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class TranscriptStore(SessionStore):
         scope: str | None = None,
         lease: Lease | None = None,
         on_stored: Callable[[Sequence[Entry]], Awaitable[None]] | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self._database = database
         self._on_stored = on_stored
         self._scope = scope
         self._lease = lease
+        self._redactor = redactor or Redactor()
         self._view: dict[str, list[Entry]] = {}
         self.broken: str | None = None
 
@@ -76,7 +80,7 @@ class TranscriptStore(SessionStore):
                 f"An earlier part of this transcript could not be stored ({self.broken}); "
                 "resume the session to go on from where it ends."
             )
-        rows = [cast(Entry, entry) for entry in entries]
+        rows = [cast(Entry, self._redactor.value(entry)) for entry in entries]
         params: dict[str, object] = {
             **self._key(key),
             # An entry without an id gets one for this call, so that trying again stores it only once.

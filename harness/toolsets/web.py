@@ -29,7 +29,7 @@ class FetchInput(BaseModel):
 async def _fetch(context: ToolContext, asked: FetchInput) -> Excerpt:
     page = await fetch(asked.url, context.settings.web)
     loaded = await asyncio.to_thread(_document, page)
-    corpus = Corpus(context.database)
+    corpus = Corpus(context.database, context.redactor)
     label = await corpus.add(context.session_id, context.tenant, loaded)
     return await corpus.read(context.session_id, label, 0, FIRST_CHARACTERS)
 

@@ -51,6 +51,7 @@ def _empty_folder(name: str) -> Callable[[Path], None]:
 
 QUESTIONS = (
     Row("empty question", ("run", " ", "--offline"), ("question is empty", "say what")),
+    Row("empty question, logged", ("run", " ", "--offline", "--log-json"), ("question is empty", "say what")),
     Row("no question", ("run", "--offline"), ("Missing argument 'QUESTION'", "Try 'harness run --help'")),
     Row("question not utf-8", ("run", "Why \udcff?", "--offline"), ("no UTF-8 text", "type it again")),
     Row("unknown command", ("rnu", "Why?"), ("rnu", "Try 'harness --help'")),

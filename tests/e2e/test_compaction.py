@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.gateway.conversation import conversation_key
+from harness.redaction import Redactor
 from harness.resume import Prompt, Refire, resume_point
 from harness.state import RunState
 from harness.transcript import whole
@@ -174,7 +175,7 @@ def test_a_summary_has_the_same_name_wherever_it_was_written() -> None:
 
     def named(place: str, said: str = "Summary: tides.") -> str:
         told = f"{said}\n\nIf you need details, read the full transcript at: {place}/a b.jsonl\nContinue."
-        return conversation_key({"messages": [{"role": "user", "content": told}]}, ())
+        return conversation_key({"messages": [{"role": "user", "content": told}]}, (), Redactor())
 
     assert named("/home/1-1/config") == named("/home/1-2/config")
     assert named("/home/1-1/config") != named("/home/1-1/config", "Summary: ropes.")
