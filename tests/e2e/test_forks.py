@@ -152,6 +152,20 @@ def test_forked_anywhere_it_ends_alike(old: Old) -> None:
         resumed(old, at)
 
 
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_forked_at_every_event_it_ends_alike(old: Old) -> None:
+    """There is no event that is no point."""
+    wrong: dict[str, str] = {}
+    for event in old.journal:
+        old.mark()
+        try:
+            resumed(old, event.seq)
+        except AssertionError as problem:
+            wrong[f"{event.seq} {event.payload.kind}"] = str(problem)
+    assert wrong == {}
+
+
 def test_the_report_follows_an_edited_task(old: Old) -> None:
     """The agent run whose task was changed works on it, and nobody else's work is repeated."""
     created = (event.seq for event in old.journal if event.payload.kind == "agent_run.created")
