@@ -253,8 +253,7 @@ def _ending(step: Step, payload: ev.AnyPayload, run: RunState | None, state: Ses
         case ev.ModelFinished() as call:
             known = _call(run, call.call_id)
             said = call.model_dump(exclude={"kind", "call_id", "auxiliary"}) | {"retries": known or None}
-            # A replayed answer was paid when it was recorded.
-            return said | ({"cost_usd": 0.0} if state.replays else {})
+            return said | ({"cost_usd": 0.0} if _unpaid(state) else {})
         case ev.ModelFailed() as call:
             said = call.model_dump(exclude={"kind", "call_id", "auxiliary"})
             return said | {"retries": _call(run, call.call_id) or None}
@@ -273,6 +272,11 @@ def _ending(step: Step, payload: ev.AnyPayload, run: RunState | None, state: Ses
             return {"number": number, "to": to, "reason": reason, "output": task.payload}
         case _:
             return {}
+
+
+def _unpaid(state: SessionState) -> bool:
+    """Whether nobody is paid: a receiver would set a price of its own for what tells none."""
+    return state.created is not None and state.created.upstream in ("offline", "replay")
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def closed(*given: Any, **named: Any) -> Row:
 def test_a_model_call_tells_what_it_used() -> None:
     """Its end holds usage, price, time to first token and the attempts before it."""
     book, run = lead_at_work()
+    book.state.created = created(upstream="live")
     begins = opened(book, requested("c2", model="m-1"), run, Shown(input=[{"role": "user"}]))
     assert (begins["name"], begins["kind"]) == ("chat m-1", "model")
     assert begins["opened"]["request_model"] == "m-1"
@@ -67,6 +68,15 @@ def test_a_model_call_tells_what_it_used() -> None:
     assert ends["closed"]["first_token_s"] == 0.1
     assert ends["closed"]["retries"] == [{"status": 529, "problem": "Busy.", "lost": False, "pause_s": 0.5}]
     assert ends["closed"]["output"]["json_text"]
+
+
+@pytest.mark.parametrize("upstream", ["offline", "replay"])
+def test_what_nobody_is_paid_for_costs_nothing(upstream: str) -> None:
+    """A receiver that is told no price takes one from its own list."""
+    book, run = lead_at_work()
+    book.state.created = created(upstream=upstream)
+    opened(book, requested("c2"), run)
+    assert closed(book, finished("c2", cost_usd=0.25), run)["closed"]["cost_usd"] == 0.0
 
 
 def test_an_agent_run_tells_what_it_used_in_all() -> None:
