@@ -6,18 +6,21 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.tracing.span import Span
 from tests.e2e.crew import make_project, stage_of, task_of, who
 from tests.e2e.running import Command, Desk
+from tests.e2e.test_traces import told
 from tests.kit.processes import until_sync
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 from tests.kit.seeds import run_seed
+from tests.kit.traces import violations
 
 PIPELINE = "flow: {pattern: pipeline, stages: [a, b, c]}"
 FAN_OUT = """
@@ -154,6 +157,12 @@ def test_the_right_agents_run_in_the_right_order(desk: Desk, api: ScriptedProces
     assert in_order(began, case.order), began
     stages = Counter(stage_of(call.request) for call in api.calls().messages())
     assert set(stages.values()) == {1}
+    spans, record = told(desk, command.finished["session_id"])
+    assert violations(spans, record.journal, record.state) == []
+    if name == "team":
+        assert _below(spans, "invoke_agent b") == ["invoke_agent router"] * 2 + ["session"]
+    if name == "fan_out":
+        assert _below(spans, "merge all") == ["session"]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -181,6 +190,8 @@ def test_killed_in_the_middle_it_goes_on(desk: Desk, api: ScriptedProcess, name:
     again = {stage: count for stage, count in stages.items() if count > 1}
     assert all(stage.startswith(f"{last}-") and count == 2 for stage, count in again.items()), again
     assert len(again) <= 1
+    spans, record = told(desk, command.session_id)
+    assert violations(spans, record.journal, record.state) == []
     assert all(run["attempts"] == 1 for run in finished["agent_runs"] if run["agent"] not in (last, "router"))
 
 
@@ -265,3 +276,14 @@ def test_inputs_are_what_the_wiring_says(desk: Desk, api: ScriptedProcess) -> No
     assert [(note["source"], note["output"]["note"]) for note in merged["notes"]] == [
         (name, f"{name} did: Go") for name in "abc"
     ]
+
+
+def _below(spans: Sequence[Span], name: str) -> list[str]:
+    """The spans that one hangs under, from its parent to the root."""
+    known = {span.span_id: span for span in spans}
+    (span,) = [span for span in spans if span.name == name]
+    names = []
+    while span.parent_span_id is not None:
+        span = known[span.parent_span_id]
+        names.append(span.name)
+    return names

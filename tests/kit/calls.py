@@ -86,7 +86,9 @@ class Calls:
     def read(cls, file: Path) -> Calls:
         """Read back what a server of its own process has written so far."""
         calls = cls()
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        # Up to the last whole line: it may be writing another one.
+        for line in text.rpartition("\n")[0].splitlines():
             _replay(calls.all, json.loads(line))
         return calls
 
