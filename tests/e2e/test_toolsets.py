@@ -125,11 +125,17 @@ class TestMcpServers:
         assert refused.tool_use_id == second.tool_use_id
         assert "There is no note on winds." in (refused.error or "")
 
-    def test_it_gets_its_own_variables_and_no_secret(self, desk: Desk, dsn: str) -> None:
+    def test_it_gets_its_own_variables_and_no_secret(
+        self, desk: Desk, api: ScriptedProcess, dsn: str
+    ) -> None:
         """What the settings give it, and what any agent's process inherits; no key and no DSN."""
         project(desk, "notes", [(ENVIRONMENT, {})], settings=self.stdio())
         _, ((failed, said),) = run(desk, NOTES_TOKEN=mcp_notes.TOKEN, OTHER_SECRET="other-canary")
         assert not failed
+        assert mcp_notes.TOKEN not in said, "what is stored holds no secret"
+        # As it was on the wire: what is stored would hold none in any case.
+        (result,) = api.calls().messages()[-1].request.tool_results(ENVIRONMENT)
+        said = result.text
         assert f"NOTES_TOKEN={mcp_notes.TOKEN}" in said
         for word in ("other-canary", API_KEY, "HARNESS_DSN", dsn):
             assert word not in said
