@@ -206,7 +206,8 @@ class Trace:
             for delegation in parent.delegations.values()
             if any(task.id == run.task.id for task in delegation.tasks)
         ]
-        names += [("gate", parent.id)] if run.role == "verifier" else []
+        if run.role == "verifier":
+            names.append(("gate", parent.id))
         found = (self.newest[name] for name in (*names, ("agent_run", parent.id)) if name in self.newest)
         step = next(found, None)
         return step.span_id if step else self._root
@@ -267,7 +268,7 @@ class Trace:
 
     def _end_all(self, moves: Moves, status: SpanStatus) -> None:
         # The innermost first, as they were opened last.
-        moves.closed += [(step, status) for step in reversed(self.open.values())]
+        moves.closed.extend((step, status) for step in reversed(self.open.values()))
 
 
 def _joined(tool_use_id: str, run: RunState) -> bool:
