@@ -207,7 +207,8 @@ class Trace:
             if any(task.id == run.task.id for task in delegation.tasks)
         ]
         if run.role == "verifier":
-            names.append(("gate", parent.id))
+            gate: Name = ("gate", parent.id)
+            names.append(gate)
         found = (self.newest[name] for name in (*names, ("agent_run", parent.id)) if name in self.newest)
         step = next(found, None)
         return step.span_id if step else self._root
