@@ -209,8 +209,9 @@ class Trace:
         if run.role == "verifier":
             gate: Name = ("gate", parent.id)
             names.append(gate)
-        found = (self.newest[name] for name in (*names, ("agent_run", parent.id)) if name in self.newest)
-        step = next(found, None)
+        own: Name = ("agent_run", parent.id)
+        names.append(own)
+        step = next((self.newest[name] for name in names if name in self.newest), None)
         return step.span_id if step else self._root
 
     def _run_or_root(self, run_id: str | None) -> str | None:
