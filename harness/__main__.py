@@ -20,6 +20,11 @@ from harness.errors import HarnessError
 COMMANDS = {
     "run": ("harness.cli.run", "Ask a question and get a report with citations."),
     "resume": ("harness.cli.resume", "Go on with a session from its last checkpoint."),
+    "submit": ("harness.cli.submit", "Leave a question to the workers."),
+    "worker": ("harness.cli.worker", "Advance submitted sessions in this process."),
+    "wait": ("harness.cli.follow", "Wait until sessions have ended."),
+    "tail": ("harness.cli.follow", "Follow a session live, from any machine."),
+    "pause": ("harness.cli.sessions", "Stop a session at its next checkpoint, until it is resumed."),
     "fork": ("harness.cli.fork", "Begin a new session from any point of an old one."),
     "ask": ("harness.cli.resume", "Ask on in a session that is done, with all that it has read."),
     "cancel": ("harness.cli.sessions", "Stop a session for good."),

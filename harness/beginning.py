@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from harness import events as ev
+from harness.errors import BadInput
 from harness.event_log import log_event
 from harness.redaction import Redactor
 from harness.settings import Settings
@@ -13,9 +16,34 @@ from harness.store.database import Database, Json
 from harness.store.journal import Journal
 from harness.store.lease import Holder, Lease
 from harness.store.queries import queries
+from harness.store.queue import put, tell
 from harness.tracing.content import keeper
 
 _SQL = queries("journal")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a session waits for a worker: in which queue, how urgent, and for how many seconds at least."""
+
+    queue: str
+    priority: int
+    due_s: float
+
+    @classmethod
+    def at(cls, queue: str, priority: int, not_before: datetime | None = None) -> Place:
+        """Wait until a time, which has a time zone.
+
+        Raises:
+            BadInput: the queue has no name, or the time no zone.
+        """
+        if not queue.strip():
+            raise BadInput("The queue's name is empty; leave it out for the queue 'default'.")
+        if not_before is not None and not_before.tzinfo is None:
+            raise BadInput("The time to begin at has no time zone; give it one, for instance UTC.")
+        if not_before is None:
+            return cls(queue, priority, 0.0)
+        return cls(queue, priority, max(0.0, (not_before - datetime.now(UTC)).total_seconds()))
 
 
 def open_journal(
@@ -35,10 +63,12 @@ async def begin(
     flow: str,
     question: str,
     created: Callable[[], Awaitable[ev.SessionCreated]],
+    place: Place | None = None,
 ) -> Journal:
     """Make a session and commit its first event, or leave nothing behind; the lease is the journal's.
 
-    `created` gives the event once the session's row is there, for documents to be attached to it.
+    `created` gives the event once the session's row is there, for documents to be attached to it. With a
+    `place` it is left to the workers, and the lease has been given back.
     """
     ttl = settings.lease_ttl_s
     await database.run(
@@ -56,9 +86,16 @@ async def begin(
     lease.start()
     try:
         journal = open_journal(database, lease, SessionState(session_id), settings, redactor)
-        await journal.append(await created())
+        if place is None:
+            await journal.append(await created())
+        else:
+            await put(database, lease, place.queue, place.priority)
+            await journal.append(await created(), status="queued", due_s=place.due_s)
     except BaseException:
         await database.run(_SQL["drop_unborn_session"], {"id": session_id})
         await lease.release()
         raise
+    if place is not None:
+        await lease.release()
+        await tell(database)
     return journal

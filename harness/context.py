@@ -18,6 +18,7 @@ from harness.offers import Offer, offers
 from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.state import RunState, SessionState
+from harness.stopping import Stop, Stopping
 from harness.store.database import Database
 from harness.store.journal import NOTHING, Journal
 from harness.store.lease import Lease
@@ -46,6 +47,9 @@ class SessionContext:
     gateway: Gateway | None
     model: str | None
     max_concurrent: int
+    stopping: Stopping = field(default_factory=Stopping)
+    on_trouble: Callable[[str], Stop] = field(default=Stop)
+    """Decides what a problem that the session cannot mend itself comes to."""
     tool_cache: ToolCache = field(default_factory=ToolCache)
     sources_listed: Callable[[], str] = field(default=lambda: "")
     redactor: Redactor = field(default_factory=Redactor)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 from harness import events as ev
@@ -21,8 +22,9 @@ from harness.limits import granted, more
 from harness.log_fields import about
 from harness.messages import Message
 from harness.plan import RunSpec, plan
-from harness.records import Outcome
+from harness.records import Outcome, SessionStatus
 from harness.state import SessionState
+from harness.stopping import Stop
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +46,20 @@ class Engine:
         Raises:
             LeaseLost: another process advances the session now; nothing further was written.
         """
-        lease = self._session.lease
-        news = _first(lease.lost, lease.cancel_requested, self._replay_stopped)
+        lease, stopping = self._session.lease, self._session.stopping
+        news = _first(
+            lease.lost, lease.cancel_requested, lease.pause_requested, stopping.asked, self._replay_stopped
+        )
         watch = asyncio.create_task(news, name="lease watch")
         try:
             await self._advance(watch)
         except asyncio.CancelledError:
-            await asyncio.shield(self._suspend("It was stopped."))
+            await asyncio.shield(self._suspend(stopping.order or Stop("It was stopped.")))
             raise
         except LeaseLost:
             raise
         except HarnessError as problem:
-            await self._suspend(str(problem))
+            await self._suspend(self._session.on_trouble(str(problem)))
         finally:
             # Whatever went wrong: no CLI goes on when this process no longer advances the session.
             await asyncio.shield(self._stop_all())
@@ -67,6 +71,11 @@ class Engine:
         while True:
             if session.lease.cancel_requested.is_set():
                 await self._cancel()
+                return
+            if session.lease.pause_requested.is_set():
+                session.stopping.ask(Stop("It was paused."))
+            if session.stopping.order is not None:
+                await self._stop(session.stopping.order)
                 return
             if session.state.replay_stopped is not None:
                 raise MustSuspend(session.state.replay_stopped.problem)
@@ -92,12 +101,46 @@ class Engine:
             await asyncio.wait({watch, *self._active.values()}, return_when=asyncio.FIRST_COMPLETED)
             if self._replay_stopped.is_set():
                 continue
-            for run_id, task in list(self._active.items()):
-                if task.done():
-                    del self._active[run_id]
-                    task.result()
-            if watch.done() and not session.lease.cancel_requested.is_set():
+            self._reap()
+            if session.lease.lost.is_set():
                 raise session.lease.gone()
+
+    def _reap(self) -> None:
+        """Let go of the agent runs that are done here; what one has raised is raised."""
+        for run_id, task in list(self._active.items()):
+            if task.done():
+                del self._active[run_id]
+                task.result()
+
+    async def _stop(self, order: Stop) -> None:
+        """Wait until every agent run has come to its next checkpoint, or for the grace period; then leave."""
+        lease, stopping, gateway = self._session.lease, self._session.stopping, self._session.gateway
+        ends = time.monotonic() + (self._session.settings.limits.stop_grace_s if gateway else 0)
+        watch = asyncio.create_task(_first(lease.lost, lease.cancel_requested))
+        try:
+            while not watch.done() and (left := ends - time.monotonic()) > 0:
+                busy = [task for run, task in self._active.items() if not self._at_rest(run)]
+                if not busy:
+                    break
+                moved = asyncio.create_task(stopping.moved())
+                await asyncio.wait(
+                    {watch, moved, *busy}, timeout=min(left, 1.0), return_when=asyncio.FIRST_COMPLETED
+                )
+                moved.cancel()
+                self._reap()
+        finally:
+            watch.cancel()
+        if lease.cancel_requested.is_set():
+            await self._cancel()
+        elif lease.lost.is_set():
+            raise lease.gone()
+        else:
+            await self._suspend(order)
+
+    def _at_rest(self, run_id: str) -> bool:
+        gateway = self._session.gateway
+        on_the_wire = gateway is not None and gateway.on_the_wire(run_id)
+        return self._session.stopping.holds(run_id) and not on_the_wire
 
     def _hear(self, event: ev.Event, _: SessionState) -> None:
         if isinstance(event.payload, ev.ReplayStopped):
@@ -184,12 +227,14 @@ class Engine:
         texts = {label: await corpus.text(session.id, label) for label in sorted(session.read)}
         return check(report, texts, session.read).model_dump(mode="json")
 
-    async def _suspend(self, reason: str) -> None:
+    async def _suspend(self, order: Stop) -> None:
         """Stop every agent run at its last checkpoint and commit why the session does not go on."""
         await self._stop_all()
         if not self._session.lease.held:
             return
-        await self._session.journal.append(ev.SessionSuspended(reason=reason), status="suspended")
+        suspended = ev.SessionSuspended(reason=order.reason, waits_for=order.waits_for)
+        status: SessionStatus = "queued" if order.waits_for == "worker" else "suspended"
+        await self._session.journal.append(suspended, status=status, due_s=order.due_s)
 
     async def _cancel(self) -> None:
         await self._stop_all()

@@ -10,41 +10,43 @@ async with Harness(project=Path(".")) as harness:
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from harness import events as ev
-from harness.beginning import begin, open_journal
-from harness.bundles.bundle import Bundle, limits_of
+from harness import steering
+from harness.beginning import Place, begin
+from harness.bundles.bundle import Bundle
 from harness.bundles.load import load_bundles
 from harness.content import find_project
 from harness.corpus.corpus import Corpus
-from harness.errors import BadInput, NoSuchSession, NotResumable
+from harness.errors import NoSuchSession, NotResumable
 from harness.flow import bundles_of
 from harness.forking import prepare
 from harness.hook_chain import load_hooks
-from harness.limits import granted, more
+from harness.progress import Result, result
 from harness.redaction import Redactor
 from harness.replay import ReplayReport, played_again, replay_report
-from harness.request import NO_WIRE, Options, Request, check, question_text
-from harness.resumable import check_answer, check_resumable, ended_for_good, wanting_help
+from harness.request import Options, Request, check, question_text
+from harness.resumable import check_answer, check_resumable, ended_for_good
 from harness.session import Session, Tools
 from harness.settings import Settings, from_environment, known_secrets
 from harness.state import SessionState
 from harness.store.database import Database
 from harness.store.forks import Fork, store_fork
-from harness.store.journal import Journal, catch_up, load_state
-from harness.store.lease import Holder, Lease, acquire
+from harness.store.journal import Journal, load_state
+from harness.store.lease import Holder, acquire
 from harness.store.open import open_store
-from harness.store.queries import queries
 from harness.store.recordings import count_recorded
+from harness.taking_up import Wishes, closed, take_up
 from harness.tracing.content import Keeper, keeper
-
-_SQL = queries("journal")
+from harness.watching import committed, settled
+from harness.worker import Worker
 
 OnWait = Callable[[Holder, float], None]
 """Hears of a lease that must end first: its holder, and the seconds left."""
@@ -103,6 +105,10 @@ class Harness:
     async def start(self, question: str, **options: Unpack[Options]) -> Session:
         """Commit a new session for a question; iterating over it advances it. Options as for `check`."""
         request = self.check(question, **options)
+        journal = await self._begun(request)
+        return Session(self._tools, journal, journal.lease, request.max_concurrent, "session.started")
+
+    async def _begun(self, request: Request, place: Place | None = None) -> Journal:
         database = await self.database()
         question = self.redactor.text(request.question)
         corpus = Corpus(database, self.redactor)
@@ -125,12 +131,32 @@ class Harness:
                 sources=await corpus.attach(session_id, self.settings.tenant, documents),
                 project=str(self.project),
                 record=request.record,
+                max_concurrent=request.max_concurrent,
+                waits_for=None if place is None else "worker",
             )
 
-        journal = await begin(
-            database, self.settings, self.redactor, session_id, request.flow.name, question, created
+        return await begin(
+            database, self.settings, self.redactor, session_id, request.flow.name, question, created, place
         )
-        return Session(self._tools, journal, journal.lease, request.max_concurrent, "session.started")
+
+    async def submit(
+        self,
+        question: str,
+        *,
+        queue: str = "default",
+        priority: int = 0,
+        not_before: datetime | None = None,
+        **options: Unpack[Options],
+    ) -> str:
+        """Commit a new session for the workers of a queue and give its id; options as for `check`.
+
+        Of the sessions of one tenant those with a higher `priority` go first. None begins `not_before` that
+        time, which has a time zone.
+        """
+        request = check(
+            self.settings, self.bundles, question, project=self.project, key_needed=False, **options
+        )
+        return (await self._begun(request, Place.at(queue, priority, not_before))).session_id
 
     async def replay(
         self,
@@ -202,8 +228,9 @@ class Harness:
             session_id = forked.state.id
         state = await self.state(session_id)
         if ended_for_good(state):
-            return await self._closed(state)
-        return await self._take_up(state, None, budget_usd, max_concurrent, on_wait, answer, record)
+            return closed(self._tools, await self.database(), state)
+        wishes = Wishes(None, answer, budget_usd, max_concurrent, record)
+        return await self._take_up(state, wishes, on_wait)
 
     async def fork(self, session_id: str, *, at: int | str, edits: Mapping[str, Any] | None = None) -> str:
         """Begin a new session with all that was done in one up to a point, and give its id.
@@ -237,23 +264,63 @@ class Harness:
                 f"Session {session_id} is {state.status}, not done; "
                 f"finish it first with: harness resume {session_id}"
             )
-        return await self._take_up(state, asked, budget_usd, max_concurrent, on_wait)
+        wishes = Wishes(asked, None, budget_usd, max_concurrent)
+        return await self._take_up(state, wishes, on_wait)
 
     async def cancel(self, session_id: str) -> None:
         """Ask whoever advances a session to stop it for good; when nobody does, it is stopped here."""
-        database = await self.database()
+        await steering.cancel(self._tools, await self.database(), await self.state(session_id))
+
+    async def pause(self, session_id: str) -> None:
+        """Ask whoever advances a session to stop it at its next checkpoint; no worker takes it up after that.
+
+        Raises:
+            NotResumable: it has ended, or neither is at work nor waits for a worker.
+        """
+        await steering.pause(self._tools, await self.database(), await self.state(session_id))
+
+    async def hand_over(
+        self,
+        session_id: str,
+        *,
+        answer: str | None = None,
+        budget_usd: float | None = None,
+        record: bool | None = None,
+        queue: str = "default",
+        priority: int = 0,
+    ) -> None:
+        """Leave a session that waits for a person to the workers of a queue; the rest as for `resume`."""
+        wishes = Wishes(None, answer, budget_usd, None, record)
         state = await self.state(session_id)
-        if state.finished:
-            raise NotResumable(f"Session {session_id} has ended already ({state.status}).")
-        await database.run(_SQL["request_cancel"], {"id": session_id})
-        row = await database.one(_SQL["session"], {"id": session_id})
-        holder = Holder(**row["holder"]) if row and row["holder"] else None
-        if row and row["leased"] and holder and not holder.known_dead:
-            return
-        lease, _ = await acquire(database, session_id, ttl_s=self.settings.lease_ttl_s)
-        lease.cancel_requested.set()
-        journal = self._journal(database, lease, await load_state(database, session_id))
-        await Session(self._tools, journal, lease, 1, "session.resumed").result()
+        await steering.hand_over(self._tools, await self.database(), state, wishes, Place.at(queue, priority))
+
+    async def worker(self, *, concurrency: int | None = None, queues: Sequence[str] | None = None) -> Worker:
+        """Make a worker that advances submitted sessions of all tenants in this process, once it is run."""
+        told = self.settings.worker
+        return Worker(
+            self._tools, await self.database(), concurrency or told.concurrency, queues or told.queues
+        )
+
+    async def wait(self, session_id: str) -> Result:
+        """Wait until no worker is at work on a session or will be, and sum it up."""
+        await self.state(session_id)
+        return result(await settled(await self.database(), session_id))
+
+    async def events(
+        self, session_id: str, *, after: int = 0, follow: bool = True
+    ) -> AsyncGenerator[ev.Event, None]:
+        """Give a session's events as they are committed, by whatever process, from any machine.
+
+        `after` leaves out those up to this number. With `follow` it ends when nobody is at work on the
+        session or will be; else with the newest event.
+
+        Raises:
+            NoSuchSession: there is none of this id.
+        """
+        await self.state(session_id)
+        async with aclosing(committed(await self.database(), session_id, after, follow=follow)) as events:
+            async for event in events:
+                yield event
 
     async def state(self, session_id: str) -> SessionState:
         """Fold a session's journal.
@@ -278,70 +345,16 @@ class Harness:
             await self.database(), origin, at, self.redactor.value(dict(edits)), self.bundles
         )
 
-    async def _take_up(
-        self,
-        state: SessionState,
-        question: str | None,
-        budget_usd: float | None,
-        max_concurrent: int | None,
-        on_wait: OnWait | None,
-        answer: str | None = None,
-        record: bool | None = None,
-    ) -> Session:
+    async def _take_up(self, state: SessionState, wishes: Wishes, on_wait: OnWait | None) -> Session:
         database = await self.database()
         lease, _ = await acquire(database, state.id, ttl_s=self.settings.lease_ttl_s, on_wait=on_wait)
         lease.start()
         try:
-            await catch_up(database, state)
-            if question is None and ended_for_good(state):
-                await lease.release()
-                return await self._closed(state)
-            check_resumable(state, budget_usd, self.settings, self.bundles)
-            journal = self._journal(database, lease, state)
-            await database.run(_SQL["clear_cancel"], {"id": state.id, "token": lease.token})
-            await self._note_resumption(journal, question, budget_usd, answer, record)
+            return await take_up(self._tools, database, state, lease, wishes)
         except BaseException:
             await lease.release()
             raise
-        concurrent = max_concurrent or self.settings.limits.max_concurrent
-        return Session(self._tools, journal, lease, concurrent, "session.resumed")
-
-    async def _note_resumption(
-        self,
-        journal: Journal,
-        question: str | None,
-        budget_usd: float | None,
-        answer: str | None,
-        record: bool | None,
-    ) -> None:
-        """Commit who goes on, with which budget, and grant more to a root that stopped for want of it."""
-        state, here = journal.state, Holder.here()
-        check_answer(state, answer)
-        stopped = wanting_help(state)
-        limits = state.limits.model_copy(update={"max_cost_usd": budget_usd}) if budget_usd else None
-        if record and state.created is not None and state.created.upstream == "direct":
-            raise BadInput(NO_WIRE)
-        resumed = ev.SessionResumed(
-            token=journal.lease.token, host=here.host, pid=here.pid, limits=limits, record=bool(record)
-        )
-        await journal.append(resumed, status="running")
-        if question is not None:
-            await journal.append(ev.SessionAsked(question=question))
-        for run in stopped:
-            limits = more(run, granted(limits_of(run.agent, self.bundles), self.settings))
-            told = self.redactor.text(answer or "Your limits have been raised.")
-            await journal.append(ev.AgentRunReopened(limits=limits, answer=told), run_id=run.id)
-
-    def _journal(self, database: Database, lease: Lease, state: SessionState) -> Journal:
-        return open_journal(database, lease, state, self.settings, self.redactor)
 
     @property
     def _keeper(self) -> Keeper | None:
         return keeper(self.settings.tracing)
-
-    async def _closed(self, state: SessionState) -> Session:
-        """A session that has ended: its lease allows nothing."""
-        database = await self.database()
-        lease = Lease(database, state.id, 0, 0)
-        lease.lose()
-        return Session(self._tools, self._journal(database, lease, state), None, 1, "session.resumed")

@@ -16,7 +16,7 @@ Replay = Literal["read_only", "idempotent", "unsafe"]
 AgentRunStatus = Literal[
     "ready", "running", "suspended", "checking", "done", "needs_help", "failed", "cancelled"
 ]
-SessionStatus = Literal["running", "suspended", "done", "needs_help", "failed", "cancelled"]
+SessionStatus = Literal["queued", "running", "suspended", "done", "needs_help", "failed", "cancelled"]
 
 FINAL: frozenset[str] = frozenset({"done", "needs_help", "failed", "cancelled"})
 """The states an agent run does not leave by itself."""

@@ -67,11 +67,13 @@ def check(
     budget_usd: float | None = None,
     record: bool | None = None,
     project: Path | None = None,
+    key_needed: bool = True,
 ) -> Request:
     """Check what a person asks for; `sources` are files or folders.
 
     `flow` is a flow, or its name, or its file. Names are looked for in the folder `project` first. `record`
-    keeps the wire of each model call for a replay; None leaves it to the settings.
+    keeps the wire of each model call for a replay; None leaves it to the settings. The key is not needed
+    where only another process will call the model.
 
     Raises:
         BadInput: naming what cannot be used and what to do about it.
@@ -84,7 +86,7 @@ def check(
     for finding in lint(used):
         if finding.level == "error":
             raise BadBundle(finding.message)
-    if upstream == "live" and settings.upstream.api_key is None:
+    if upstream == "live" and key_needed and settings.upstream.api_key is None:
         raise BadInput(
             "There is no key for the model service; set ANTHROPIC_API_KEY, or use --offline (no model) "
             "or --direct (your Claude login)."

@@ -113,11 +113,43 @@ class SessionLimits(Record):
     tool_silent_s: float = Field(
         default=7200.0, gt=0, description="The same while a tool runs; tools have timeouts of their own."
     )
+    stop_grace_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds that agents get to reach their next model call when a worker stops or a session "
+        "is paused; tools that take longer are cut off.",
+    )
     max_fixes: int = Field(
         default=2, ge=0, description="How often an answer that fails its schema or checks is sent back."
     )
     max_delegations: int = Field(
         default=20, ge=1, description="Tasks that may be delegated in a session, all rounds together."
+    )
+
+
+class Workers(Record):
+    """How `harness worker` takes sessions up."""
+
+    concurrency: int = Field(
+        default=4, ge=1, le=1000, description="Sessions that a worker advances at the same time."
+    )
+    queues: tuple[str, ...] = Field(
+        default=("default",), min_length=1, description="The queues whose sessions it takes."
+    )
+    poll_s: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds after which it looks for due sessions again, when nobody has told it of one.",
+    )
+    share_after_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds that a tenant with nothing at work waits before another's session makes room.",
+    )
+    max_tries: int = Field(
+        default=10,
+        ge=1,
+        description="How often in a row a session is taken up without a model call being answered.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from harness.prompts import render
 from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.state import SessionState
+from harness.stopping import Stop, Stopping
 from harness.store.journal import Journal
 from harness.store.lease import Lease
 
@@ -59,6 +60,7 @@ class Session:
         lease: Lease | None,
         max_concurrent: int,
         event: Literal["session.started", "session.resumed"],
+        on_trouble: Callable[[str], Stop] = Stop,
     ) -> None:
         self.id = journal.session_id
         self._tools = tools
@@ -68,11 +70,17 @@ class Session:
         self._event: Literal["session.started", "session.resumed"] = event
         self._result: Result | None = None
         self._lost: str | None = None
+        self._stopping = Stopping()
+        self._on_trouble = on_trouble
 
     @property
     def state(self) -> SessionState:
         """The session as its journal stands now."""
         return self._journal.state
+
+    def stop(self, order: Stop) -> None:
+        """Let the session come to its next checkpoint and leave it there; the iteration then ends."""
+        self._stopping.ask(order)
 
     async def result(self) -> Result:
         """Advance the session to its end, if that has not been done, and sum it up."""
@@ -142,13 +150,15 @@ class Session:
             gateway=None,
             model=created.model,
             max_concurrent=self._max_concurrent,
+            stopping=self._stopping,
+            on_trouble=self._on_trouble,
             sources_listed=lambda: _listed(sources),
             redactor=tools.redactor,
         )
         if created.upstream == "direct":
             await Engine(context).advance()
             return
-        async with Gateway(await self._upstream(created)) as gateway:
+        async with Gateway(await self._upstream(created), context.stopping) as gateway:
             context.gateway = gateway
             await Engine(context).advance()
 

@@ -32,6 +32,7 @@ from harness.sections import (
     Tracing,
     Upstream,
     Web,
+    Workers,
 )
 from harness.wording import problems, sentence
 
@@ -109,6 +110,7 @@ class Settings(Record):
     upstream: Upstream = Field(default_factory=Upstream)
     models: Models = Field(default_factory=Models)
     limits: SessionLimits = Field(default_factory=SessionLimits)
+    worker: Workers = Field(default_factory=Workers)
     hooks: Hooks = Field(default_factory=Hooks)
     web: Web = Field(default_factory=Web)
     tracing: Tracing = Field(default_factory=Tracing)

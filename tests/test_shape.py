@@ -19,6 +19,7 @@ LONGEST = 360
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "words": (
+        "backoff",
         "errors",
         "log_fields",
         "messages",
@@ -55,6 +56,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "progress",
         "resume",
         "state",
+        "stopping",
         "tracing",
         "transcript",
     ),
@@ -88,7 +90,19 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "toolbelt",
     ),
     "session": ("engine", "session"),
-    "library": ("beginning", "forking", "library", "page", "replay", "request", "resumable"),
+    "library": (
+        "beginning",
+        "forking",
+        "library",
+        "page",
+        "replay",
+        "request",
+        "resumable",
+        "steering",
+        "taking_up",
+        "watching",
+        "worker",
+    ),
     "command line": ("__main__", "cli"),
 }
 """From the lowest to the highest: a file imports from its own layer and from those before it."""

@@ -31,6 +31,7 @@ EXIT: dict[SessionStatus, int] = {
     "done": 0,
     "failed": 1,
     "cancelled": 1,
+    "queued": 3,
     "suspended": 3,
     "needs_help": 3,
     "running": 3,
@@ -73,7 +74,7 @@ async def _advance(
                 say(f"The session was cut off; go on with: {common.command('resume', session.id)}")
                 raise
         took_s = time.monotonic() - began
-        _deliver(ended, common, out)
+        deliver(ended, common, out)
         interrupted = interrupts.received and ended.status == "suspended"
         if not common.as_json:
             trace = None if interrupted else await _trace(harness, session.id)
@@ -145,8 +146,9 @@ def _as_it_stands(session: Session, problem: str) -> Result:
     return stands.model_copy(update={"status": "suspended", "problem": stands.problem or problem})
 
 
-def _deliver(ended: Result, common: Common, out: Out | None) -> None:
-    if ended.report is None or ended.status == "suspended":
+def deliver(ended: Result, common: Common, out: Out | None) -> None:
+    """Hand the report to its file or to stdout."""
+    if ended.report is None or ended.status in ("suspended", "queued"):
         return  # what a suspended session has is the report of an earlier question
     if out is not None:
         try:

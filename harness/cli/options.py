@@ -147,6 +147,24 @@ def bounds(function: Function) -> Function:
     return function
 
 
+def placing(function: Function) -> Function:
+    """Add the options that say where a session waits for a worker."""
+    for option in (
+        click.option(
+            "--priority",
+            type=click.IntRange(-1_000_000, 1_000_000),
+            default=0,
+            show_default=True,
+            help="Of your sessions that wait, those with a higher number go first.",
+        ),
+        click.option(
+            "--queue", metavar="NAME", default="default", show_default=True, help="Which workers take it."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def edit(function: Function) -> Function:
     """Add `--edit`; the edits arrive as `edits`, by path."""
 

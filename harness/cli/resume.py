@@ -10,7 +10,9 @@ import click
 from harness.branch import read_point
 from harness.cli.advance import advance
 from harness.cli.fork import typed
-from harness.cli.options import TEXT, Common, Out, bounds, common, edit, out, recording
+from harness.cli.options import TEXT, Common, Out, bounds, common, edit, out, placing, recording
+from harness.cli.output import answer, answer_json
+from harness.cli.signals import run_whole
 from harness.cli.stderr import Countdown
 from harness.errors import BadInput
 from harness.store.sessions import Sessions, check_given
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
 @click.command("resume")
 @click.argument("session_id", required=False)
 @click.option("--last", is_flag=True, help="The newest session.")
+@click.option("--submit", is_flag=True, help="Leave it to the workers, instead of going on here.")
 @click.option("--answer", type=TEXT, metavar="TEXT", help="What the agent that asked for help is told.")
 @click.option(
     "--at", metavar="EVENT_OR_SPAN", help="Go on from there in a new session, as harness fork makes it."
 )
 @edit
+@placing
 @bounds
 @recording
 @out
@@ -36,6 +40,9 @@ def resume(
     common: Common,
     session_id: str | None,
     last: bool,
+    submit: bool,
+    queue: str,
+    priority: int,
     out: Out | None,
     at: str | None,
     edits: dict[str, str],
@@ -53,6 +60,14 @@ def resume(
         raise BadInput("The answer is empty; say what the agent should know, or leave --answer out.")
     if last == (session_id is not None):
         raise click.UsageError("Give either the id of a session or --last")
+
+    if submit:
+        options.pop("max_concurrent")
+        if at is not None or out is not None:
+            raise click.UsageError(
+                "--submit leaves the session to the workers; give it without --at and --out"
+            )
+        return _hand_over(common, session_id, queue=queue, priority=priority, **options)
 
     async def begin(harness: Harness) -> Session:
         found = await _found(harness, session_id)
@@ -85,6 +100,22 @@ def ask(common: Common, session_id: str, question: str, out: Out | None, **optio
             return await harness.ask(found, question, on_wait=waiting, **options)
 
     return advance(common, check, begin, out)
+
+
+def _hand_over(common: Common, session_id: str | None, **options: Any) -> int:
+    async def work() -> int:
+        if session_id is not None:
+            check_given(session_id)
+        async with common.harness() as harness:
+            found = await _found(harness, session_id)
+            await harness.hand_over(found, **options)
+        if common.as_json:
+            answer_json({"session_id": found, "status": "queued", "queue": options["queue"]})
+        else:
+            answer(f"Session {found} waits for a worker; follow it with: {common.command('tail', found)}")
+        return 0
+
+    return run_whole(work())
 
 
 async def _found(harness: Harness, session_id: str | None) -> str:

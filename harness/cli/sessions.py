@@ -1,4 +1,4 @@
-"""`harness sessions` and `harness cancel`."""
+"""`harness sessions`, `harness cancel` and `harness pause`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,32 @@ def cancel(common: Common, session_id: str) -> int:
             answer(f"Session {whole} is cancelled.")
         else:
             answer(f"Session {whole} is at work in another process, which was told to stop it.")
+        return 0
+
+    return run_whole(work())
+
+
+@click.command("pause")
+@click.argument("session_id")
+@common
+def pause(common: Common, session_id: str) -> int:
+    """Stop a session at its next checkpoint, wherever it is advanced, until `harness resume` goes on."""
+
+    async def work() -> int:
+        async with common.harness() as harness:
+            check_given(session_id)
+            found = Sessions(await harness.database(), harness.settings.tenant)
+            whole = await found.find(session_id)
+            await harness.pause(whole)
+            row = await found.row(whole)
+        if common.as_json:
+            answer_json({"session_id": whole, "status": row.status})
+        elif row.status == "suspended":
+            answer(f"Session {whole} is paused; go on with: {common.command('resume', whole)}")
+        else:
+            answer(
+                f"Session {whole} is at work in another process, which was told to stop at its checkpoint."
+            )
         return 0
 
     return run_whole(work())

@@ -26,6 +26,18 @@ class Interrupts:
         self.notice = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._call: Callable[[], None] | None = None
+
+    @contextmanager
+    def calling(self, call: Callable[[], None]) -> Iterator[None]:
+        """Let a signal call this while in this block, instead of cancelling anything."""
+        self._loop, self._call = asyncio.get_running_loop(), call
+        if self.received:
+            self._cancel()
+        try:
+            yield
+        finally:
+            self._call = None
 
     @contextmanager
     def cancelling(self) -> Iterator[None]:
@@ -48,9 +60,13 @@ class Interrupts:
             self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
+        if self._task is None and self._call is None:
+            return
+        if self.notice:
+            say(self.notice)
+        if self._call is not None:
+            self._call()
         if self._task is not None:
-            if self.notice:
-                say(self.notice)
             self._task.cancel()
 
 

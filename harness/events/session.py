@@ -29,6 +29,8 @@ class SessionCreated(Payload):
         default_factory=dict, description="the fields that the flow's agents share"
     )
     record: bool = Field(default=False, description="whether the wire of its model calls is kept")
+    max_concurrent: int | None = Field(default=None, description="agent runs that may work at the same time")
+    waits_for: Literal["worker"] | None = Field(default=None, description="who begins, unless it was begun")
     replays: str | None = Field(default=None, description="the session whose recording it is played from")
     run_tools: bool = Field(default=False, description="whether a replay runs unsafe tools, too")
 
@@ -68,10 +70,11 @@ class SessionAsked(Payload):
 
 
 class SessionSuspended(Payload):
-    """Work stopped cleanly at the last checkpoint; the session can be resumed."""
+    """Work stopped cleanly at the last checkpoint; the session can be resumed, or is left to the workers."""
 
     kind: Literal["session.suspended"] = "session.suspended"
     reason: str
+    waits_for: Literal["person", "worker"] = "person"
 
 
 class SessionFinished(Payload):

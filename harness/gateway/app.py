@@ -25,6 +25,7 @@ from harness.gateway.door import Call, Door, Failed
 from harness.gateway.upstream import Answer, Outgoing, Upstream, UpstreamLost, UpstreamStopped
 from harness.limits import Refused
 from harness.log_fields import about
+from harness.stopping import Stopping
 from harness.store.journal import KeptResponse
 from harness.wire import StreamReader
 
@@ -43,8 +44,10 @@ _LAST_EVENT = b"event: message_stop"
 class Gateway:
     """An HTTP server on a random loopback port. Use it as an async context manager."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, stopping: Stopping | None = None) -> None:
+        """`stopping` tells when no further call may begin."""
         self._upstream = upstream
+        self._stopping = stopping or Stopping()
         self._doors: dict[str, Door] = {}
         self._reading: dict[asyncio.Task[web.StreamResponse], Door] = {}
         # Size 0: how large a request may be is for the model's service to say.
@@ -90,6 +93,10 @@ class Gateway:
         if door := self._doors.pop(token, None):
             door.closed.set()
 
+    def on_the_wire(self, run_id: str) -> bool:
+        """Whether an answer to this agent run is being waited for or read."""
+        return any(door.run_id == run_id for door in self._reading.values())
+
     async def settle(self, door: Door) -> None:
         """Wait until the answers that an agent run's dead CLI had asked for have been read to their end."""
         if reading := [task for task, its in self._reading.items() if its is door]:
@@ -110,6 +117,8 @@ class Gateway:
             parsed = None
         if not isinstance(parsed, dict):
             return _error(400, "invalid_request_error", "The request's body is not a JSON object.")
+        if self._stopping.asked.is_set():
+            return await self._hold(door, parsed)
         try:
             call = await door.admit(body, parsed, request.headers)
         except LeaseLost as problem:
@@ -123,6 +132,14 @@ class Gateway:
         self._reading[task] = door
         task.add_done_callback(self._reading.pop)
         return await asyncio.shield(task)
+
+    async def _hold(self, door: Door, request: dict[str, Any]) -> web.Response:
+        """Let an agent wait for its end; what its CLI asks beside its steps may come while a tool runs."""
+        if door.is_step(request):
+            await self._stopping.hold(door.run_id, door.closed)
+        else:
+            await door.closed.wait()
+        return _error(402, "billing_error", "The session is being stopped.")
 
 
 @dataclass

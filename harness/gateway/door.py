@@ -82,7 +82,7 @@ class Door:
         self, body: bytes, request: dict[str, Any], headers: Mapping[str, str]
     ) -> Call | KeptResponse | Refused:
         """Commit the checkpoint of a model call, find its answer among those paid already, or refuse it."""
-        auxiliary = not self._is_step(request)
+        auxiliary = not self.is_step(request)
         conversation = conversation_key(request, (self.resume_text,), self.redactor)
         if (kept := await self._paid_already(conversation, auxiliary)) is not None:
             return kept
@@ -227,7 +227,8 @@ class Door:
             await journal.append(replayed, run_id=self.run_id)
         return kept
 
-    def _is_step(self, request: Mapping[str, Any]) -> bool:
+    def is_step(self, request: Mapping[str, Any]) -> bool:
+        """Whether this request is a step of the agent's, and not one that the CLI makes beside them."""
         if _asks_for_summary(request):
             return False
         offered = {str(tool.get("name")) for tool in request.get("tools") or ()}

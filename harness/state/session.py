@@ -137,6 +137,7 @@ class SessionState:
                 self.tenant, self.question = created.tenant, created.question
                 self.questions = [created.question]
                 self.limits, self.recorded = created.limits, created.record
+                self.status = "queued" if created.waits_for == "worker" else "running"
             case ev.SessionForked() as forked:
                 self._part_from_origin(forked)
             case ev.SessionResumed(limits=limits, record=record):
@@ -147,8 +148,9 @@ class SessionState:
                 self.questions.append(question)
                 self.status, self.finished, self.halted = "running", False, False
                 self.report, self.problem, self.citations = None, None, None
-            case ev.SessionSuspended(reason=reason):
-                self.status, self.problem = "suspended", reason
+            case ev.SessionSuspended(reason=reason, waits_for=waits_for):
+                self.status = "queued" if waits_for == "worker" else "suspended"
+                self.problem = reason
             case ev.SessionFinished() as done:
                 self.status, self.finished, self.halted = done.status, True, True
                 self.report, self.problem, self.citations = done.report, done.problem, done.citations

@@ -91,11 +91,14 @@ class Journal:
         run_id: str | None = None,
         shown: Shown = NOTHING,
         status: SessionStatus | None = None,
+        due_s: float = 0.0,
         keep: KeptResponse | None = None,
         record: Recording | None = None,
     ) -> Event:
         """Commit one event, the spans it opens and closes, and the session's new `status`, if given.
 
+        With the status `queued` workers take the session up in `due_s` seconds; with one that ends its work
+        they do not any more.
         `shown` is what went into a step or came out of it, for its span; `keep` is a response to keep and
         `record` a call to record.
 
@@ -112,6 +115,7 @@ class Journal:
             "agent_run_id": run_id,
             "payload": _text(plain),
             "status": status,
+            "due_s": due_s,
             "conversation": keep.conversation if keep else None,
             "call_id": keep.call_id if keep else None,
             "content_type": keep.content_type if keep else None,

@@ -7,6 +7,7 @@ writes nothing. The holder also stops by itself, by its own monotonic clock, bef
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import os
@@ -117,12 +118,14 @@ class Lease:
         self.ttl_s = ttl_s
         self.lost = asyncio.Event()
         self.cancel_requested = asyncio.Event()
+        self.pause_requested = asyncio.Event()
         self._database = database
         self._taken_over = False
         self._trouble = ""
         self._failed_at = -math.inf
         self._until = self._safe_until(time.monotonic() if asked is None else asked)
         self._beat: asyncio.Task[None] | None = None
+        self._nudged = asyncio.Event()
 
     @property
     def held(self) -> bool:
@@ -177,6 +180,10 @@ class Lease:
         """Renew the lease in the background, three times in its length."""
         self._beat = asyncio.create_task(self._renew(), name=f"lease {self.session_id}")
 
+    def nudge(self) -> None:
+        """Renew now rather than later, for it is said that somebody has asked the holder to stop."""
+        self._nudged.set()
+
     async def release(self) -> None:
         """Stop renewing, and let the next process in at once."""
         if self._beat is not None:
@@ -194,7 +201,10 @@ class Lease:
     async def _renew(self) -> None:
         pause = self.ttl_s / 3
         while not self.lost.is_set():
-            await asyncio.sleep(min(pause, self.left_s))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(pause, self.left_s)):
+                    await self._nudged.wait()
+            self._nudged.clear()
             asked = time.monotonic()
             try:
                 async with asyncio.timeout(max(self.left_s, _LAST_TRY_S)):
@@ -213,8 +223,13 @@ class Lease:
                 self.lose()
                 return
             self._until = self._safe_until(asked)
-            if row["cancel_requested"]:
-                self.cancel_requested.set()
+            self._hear(row["stop_requested"])
+
+    def _hear(self, stop_requested: str | None) -> None:
+        if stop_requested == "cancel":
+            self.cancel_requested.set()
+        elif stop_requested == "pause":
+            self.pause_requested.set()
 
     def _note(self, problem: Exception) -> None:
         """Keep what is wrong with the store, and warn of each absence once."""

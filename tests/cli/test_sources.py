@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cli.run import spread_sources
+from harness.cli.asking import spread_sources
 
 TAKES = {"--sources", "--flow", "--out"}
 

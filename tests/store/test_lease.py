@@ -248,7 +248,7 @@ async def test_a_wish_to_cancel_reaches_the_holder(database: Database) -> None:
     """With the next renewal; it is no loss of the lease."""
     session_id = await new_session(database, ttl_s=0.6)
     async with renewing(lease_on(database, session_id, ttl_s=0.6)) as lease:
-        await database.run(SQL["request_cancel"], {"id": session_id})
+        await database.run(SQL["request_stop"], {"id": session_id, "what": "cancel"})
         await asyncio.wait_for(lease.cancel_requested.wait(), 10)
         assert not lease.lost.is_set()
 

@@ -8,6 +8,14 @@ with own as (
     update session
        set head = head + 1,
            status = coalesce(%(status)s, status),
+           due_at = case
+                      when %(status)s::text is null or %(status)s = 'running' then due_at
+                      when %(status)s = 'queued' and %(due_s)s > 0
+                        then clock_timestamp() + make_interval(secs => %(due_s)s)
+                      -- One that was begun and handed back keeps its turn.
+                      when %(status)s = 'queued' then least(due_at, clock_timestamp())
+                    end,
+           claims = case when %(kind)s = 'model.finished' then 0 else claims end,
            updated_at = clock_timestamp(),
            seen_at = clock_timestamp()
      where id = %(session_id)s
@@ -55,22 +63,25 @@ select session_id, seq, id, kind, version, agent_run_id, span_id, recorded_at, p
  order by seq;
 
 -- name: create_session
+with known as (
+    insert into tenant (name) values (%(tenant)s) on conflict do nothing
+)
 insert into session (id, tenant, flow, question, status, token, holder, lease_until)
 values (%(id)s, %(tenant)s, %(flow)s, %(question)s, 'running', 1, %(holder)s,
         clock_timestamp() + make_interval(secs => %(ttl)s))
 on conflict do nothing;
 
 -- name: session
-select id, tenant, flow, question, status, head, token, holder, created_at, updated_at, cancel_requested,
+select id, tenant, flow, question, status, head, token, holder, created_at, updated_at, due_at,
        lease_until > clock_timestamp() as leased,
        greatest(0, extract(epoch from lease_until - clock_timestamp()))::float8 as lease_left
   from session where id = %(id)s;
 
--- name: request_cancel
-update session set cancel_requested = true, updated_at = clock_timestamp() where id = %(id)s;
+-- name: request_stop
+update session set stop_requested = %(what)s, updated_at = clock_timestamp() where id = %(id)s;
 
--- name: clear_cancel
-update session set cancel_requested = false where id = %(id)s and token = %(token)s;
+-- name: clear_stop
+update session set stop_requested = null where id = %(id)s and token = %(token)s;
 
 -- name: drop_unborn_session
 -- A session whose first event was never committed: nobody has seen it.

@@ -13,7 +13,7 @@ update session
    set lease_until = clock_timestamp() + make_interval(secs => %(ttl)s),
        seen_at = clock_timestamp()
  where id = %(id)s and token = %(token)s
-returning cancel_requested;
+returning stop_requested;
 
 -- name: release_lease
 update session

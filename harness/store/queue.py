@@ -1,0 +1,101 @@
+"""The queue: which session a worker advances next. Its own row is its place, and its lease the claim.
+
+Turns are taken between tenants, priorities order the sessions of one tenant. A claim is one short
+transaction; two workers never get the same session, and none waits for another.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.store.database import Database, Json
+from harness.store.lease import Holder, Lease
+from harness.store.notices import CHANNEL
+from harness.store.queries import queries
+
+_SQL = queries("queue")
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A session that is this worker's now; `tries` counts claims since a model call was last settled."""
+
+    session_id: str
+    lease: Lease
+    tries: int
+
+
+class Queue:
+    """The sessions of some queues, as workers see them: those of all tenants."""
+
+    def __init__(self, database: Database, queues: Sequence[str]) -> None:
+        self._database = database
+        self._queues = list(queues)
+
+    async def claim(self, ttl_s: float) -> Claimed | None:
+        """Take the session whose turn it is, with a lease of `ttl_s` seconds; None when none is due."""
+        passed_over: list[str] = []
+        while True:
+            asked = time.monotonic()
+            async with self._database.transaction() as connection:
+                turn = await connection.one(
+                    _SQL["tenant_in_turn"], {"queues": self._queues, "passed_over": passed_over}
+                )
+                if turn is None:
+                    return None
+                row = await connection.one(
+                    _SQL["claim"],
+                    {
+                        "tenant": turn["name"],
+                        "queues": self._queues,
+                        "holder": Json(Holder.here().model_dump()),
+                        "ttl": ttl_s,
+                    },
+                )
+            if row is not None:
+                session_id = str(row["id"])
+                lease = Lease(self._database, session_id, row["token"], ttl_s, asked, row["seen_at"])
+                return Claimed(session_id, lease, row["claims"])
+            # Another worker took its last place, or has its sessions in hand just now.
+            passed_over.append(turn["name"])
+
+    async def free_those_of_the_dead(self) -> int:
+        """End the leases of this host's processes that are gone, and give how many: they need not run out."""
+        freed = 0
+        for row in await self._database.all(_SQL["held_here"], {"host": socket.gethostname()}):
+            if Holder(**row["holder"]).known_dead:
+                freed += await self._database.run(_SQL["expire"], {"id": row["id"], "token": row["token"]})
+        return freed
+
+    async def at_work(self) -> Counter[str]:
+        """Count the sessions that workers advance now, by tenant."""
+        rows = await self._database.all(_SQL["at_work"])
+        return Counter({row["tenant"]: row["sessions"] for row in rows})
+
+    async def ask_for_room(self, after_s: float) -> str | None:
+        """Name a tenant that has waited for more than `after_s` seconds with no session at work.
+
+        It is named once in that time, to whoever asks first.
+        """
+        row = await self._database.one(_SQL["ask_for_room"], {"queues": self._queues, "after_s": after_s})
+        return None if row is None else str(row["name"])
+
+    async def empty(self) -> bool:
+        """Whether no session is due or with a worker."""
+        row = await self._database.one(_SQL["left"], {"queues": self._queues})
+        return row is None or row["sessions"] == 0
+
+
+async def put(database: Database, lease: Lease, queue: str, priority: int) -> None:
+    """Say in which queue a session waits, and how urgent it is among those of its tenant."""
+    place = {"id": lease.session_id, "token": lease.token, "queue": queue, "priority": priority}
+    await database.run(_SQL["place"], place)
+
+
+async def tell(database: Database, session_id: str = "") -> None:
+    """Hint that a session has come to be due, or that the one of this id is to stop."""
+    await database.run(_SQL["notify"], {"channel": CHANNEL, "told": session_id})

@@ -1,0 +1,101 @@
+"""Taking a session up under a lease: what its journal says, what it still needs, and who goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from harness import events as ev
+from harness.beginning import open_journal
+from harness.bundles.bundle import limits_of
+from harness.errors import BadInput
+from harness.limits import granted, more
+from harness.request import NO_WIRE
+from harness.resumable import check_answer, check_resumable, ended_for_good, wanting_help
+from harness.session import Session, Tools
+from harness.state import SessionState
+from harness.stopping import Stop
+from harness.store.database import Database
+from harness.store.journal import Journal, catch_up
+from harness.store.lease import Holder, Lease
+from harness.store.queries import queries
+
+_SQL = queries("journal")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is said when a session is taken up; None leaves it as it was."""
+
+    question: str | None = None
+    answer: str | None = None
+    budget_usd: float | None = None
+    max_concurrent: int | None = None
+    record: bool | None = None
+
+
+async def take_up(
+    tools: Tools,
+    database: Database,
+    state: SessionState,
+    lease: Lease,
+    wishes: Wishes = Wishes(),
+    on_trouble: Callable[[str], Stop] = Stop,
+) -> Session:
+    """Commit that this process goes on with a session; `lease` is renewed already and stays the caller's.
+
+    `state` is brought up to date. A session that has ended for good is given as one that only sums up.
+    `on_trouble` decides what a problem comes to that the session cannot mend itself.
+
+    Raises:
+        BadInput: it lacks something, and nothing has been committed.
+    """
+    tools = replace(tools, settings=tools.settings.model_copy(update={"tenant": state.tenant}))
+    await catch_up(database, state)
+    if wishes.question is None and ended_for_good(state):
+        await lease.release()
+        return closed(tools, database, state)
+    journal = await resumed(tools, database, state, lease, wishes)
+    asked_for = state.created.max_concurrent if state.created else None
+    concurrent = wishes.max_concurrent or asked_for or tools.settings.limits.max_concurrent
+    return Session(tools, journal, lease, concurrent, "session.resumed", on_trouble)
+
+
+def closed(tools: Tools, database: Database, state: SessionState) -> Session:
+    """A session that has ended: its lease allows nothing."""
+    lease = Lease(database, state.id, 0, 0)
+    lease.lose()
+    journal = open_journal(database, lease, state, tools.settings, tools.redactor)
+    return Session(tools, journal, None, 1, "session.resumed")
+
+
+async def resumed(
+    tools: Tools, database: Database, state: SessionState, lease: Lease, wishes: Wishes
+) -> Journal:
+    """Commit who goes on, with which budget, and grant more to a root that stopped for want of it.
+
+    Raises:
+        BadInput: the session lacks something, and nothing has been committed.
+    """
+    check_resumable(state, wishes.budget_usd, tools.settings, tools.bundles)
+    check_answer(state, wishes.answer)
+    stopped = wanting_help(state)
+    limits = (
+        state.limits.model_copy(update={"max_cost_usd": wishes.budget_usd}) if wishes.budget_usd else None
+    )
+    if wishes.record and state.created is not None and state.created.upstream == "direct":
+        raise BadInput(NO_WIRE)
+    journal = open_journal(database, lease, state, tools.settings, tools.redactor)
+    await database.run(_SQL["clear_stop"], {"id": state.id, "token": lease.token})
+    here = Holder.here()
+    goes_on = ev.SessionResumed(
+        token=lease.token, host=here.host, pid=here.pid, limits=limits, record=bool(wishes.record)
+    )
+    await journal.append(goes_on, status="running")
+    if wishes.question is not None:
+        await journal.append(ev.SessionAsked(question=wishes.question))
+    for run in stopped:
+        limits = more(run, granted(limits_of(run.agent, tools.bundles), tools.settings))
+        told = tools.redactor.text(wishes.answer or "Your limits have been raised.")
+        await journal.append(ev.AgentRunReopened(limits=limits, answer=told), run_id=run.id)
+    return journal

@@ -1,0 +1,236 @@
+"""A worker: takes submitted sessions up as their turn comes and advances them, until it is told to drain.
+
+What it holds in memory decides nothing: the session's row says who is at work, and when a worker dies its
+sessions are due again as soon as their leases have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness import events as ev
+from harness.backoff import pause_s
+from harness.beginning import open_journal
+from harness.errors import HarnessError, LeaseLost, StoreError, StoreUnavailable
+from harness.log_fields import about
+from harness.progress import Result
+from harness.records import Record
+from harness.session import Session, Tools
+from harness.state import SessionState
+from harness.stopping import Stop
+from harness.store.database import Database
+from harness.store.journal import load_state
+from harness.store.notices import listening
+from harness.store.queue import Claimed, Queue, tell
+from harness.taking_up import take_up
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 600.0
+"""Between tries of a session that came into trouble it could not mend, such as a service that is away."""
+
+SWEEP_S = 5.0
+"""How often it looks for sessions of processes of this host that have died."""
+
+_STOPPED = Stop("Its worker was stopped.", "worker")
+
+
+class Worked(Record):
+    """A line of what a worker does: a session was claimed, or left as its status says."""
+
+    event: Literal["session.claimed", "session.left"]
+    session_id: str
+    tenant: str
+    status: str
+    problem: str | None = None
+
+
+@dataclass
+class _Hand:
+    """A session in hand; it is no `Session` yet while it is being taken up."""
+
+    claimed: Claimed
+    since: float
+    tenant: str = ""
+    session: Session | None = None
+    order: Stop | None = None
+
+
+class Worker:
+    """Advances sessions of all tenants in this process; see `Harness.worker`."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        database: Database,
+        concurrency: int,
+        queues: Sequence[str],
+        tell_of: Callable[[Worked], None] = lambda worked: None,
+    ) -> None:
+        """`tell_of` hears of each session that is claimed and left."""
+        self._tools = tools
+        self._told = tools.settings.worker
+        self._database = database
+        self._queue = Queue(database, queues)
+        self._concurrency = concurrency
+        self.tell_of = tell_of
+        self._hands: dict[asyncio.Task[None], _Hand] = {}
+        self._news = asyncio.Event()
+        self._draining = asyncio.Event()
+        self._swept = 0.0
+        self._away = False
+
+    def drain(self) -> None:
+        """Take nothing up any more, and hand what is at work back at its next checkpoint."""
+        self._draining.set()
+        self._news.set()
+
+    async def run(self, *, until_empty: bool = False) -> None:
+        """Advance sessions until told to drain, or with `until_empty` until none is due or at work anywhere.
+
+        Cancelling it stops its sessions at once, at their last checkpoint; another worker goes on with them.
+        """
+        try:
+            async with listening(self._database.dsn, self._hear):
+                while not self._draining.is_set():
+                    if await self._look() and until_empty:
+                        break
+                    await self._wait(self._told.poll_s)
+            for hand in self._hands.values():
+                self._stop(hand, _STOPPED)
+            while self._hands:
+                await self._wait(self._told.poll_s)
+        finally:
+            for task, hand in self._hands.items():
+                self._stop(hand, _STOPPED)
+                task.cancel()
+            await asyncio.gather(*self._hands, return_exceptions=True)
+
+    async def _look(self) -> bool:
+        """Take up what is due, as far as there is room; True when nothing is left to do anywhere."""
+        self._reap()
+        try:
+            if time.monotonic() - self._swept > SWEEP_S:
+                self._swept = time.monotonic()
+                await self._queue.free_those_of_the_dead()
+            while len(self._hands) < self._concurrency:
+                claimed = await self._queue.claim(self._tools.settings.lease_ttl_s)
+                if claimed is None:
+                    return not self._hands and await self._queue.empty()
+                hand = _Hand(claimed, time.monotonic())
+                self._hands[asyncio.create_task(self._work(hand), name=claimed.session_id)] = hand
+            await self._make_room()
+        except StoreUnavailable as problem:
+            if not self._away:
+                log.warning("The worker waits for its store. %s", problem, extra=about("queue_away"))
+            self._away = True
+        else:
+            self._away = False
+        return False
+
+    async def _make_room(self) -> None:
+        """Leave the youngest session of the tenant with the most, for a tenant that has waited too long."""
+        at_work = await self._queue.at_work()
+        several = [hand for hand in self._hands.values() if at_work[hand.tenant] > 1 and hand.order is None]
+        if not several or await self._queue.ask_for_room(self._told.share_after_s) is None:
+            return
+        most = max(several, key=lambda hand: (at_work[hand.tenant], hand.since))
+        self._stop(most, Stop("It makes room for another tenant.", "worker"))
+
+    async def _wait(self, seconds: float) -> None:
+        news = asyncio.create_task(self._news.wait())
+        await asyncio.wait({news, *self._hands}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        news.cancel()
+        self._news.clear()
+        self._reap()
+
+    def _reap(self) -> None:
+        for task in [task for task in self._hands if task.done()]:
+            del self._hands[task]
+            task.result()
+
+    def _hear(self, session_id: str) -> None:
+        for hand in self._hands.values():
+            if hand.claimed.session_id == session_id:
+                hand.claimed.lease.nudge()
+        if not session_id:
+            self._news.set()
+
+    def _stop(self, hand: _Hand, order: Stop) -> None:
+        hand.order = hand.order or order
+        if hand.session is not None:
+            hand.session.stop(hand.order)
+
+    async def _work(self, hand: _Hand) -> None:
+        """Take one session up and advance it as far as it goes."""
+        lease = hand.claimed.lease
+        lease.start()
+        try:
+            state = await load_state(self._database, lease.session_id)
+            hand.tenant = state.tenant
+            self._say("session.claimed", state, state.status, None)
+            ended = await self._advance(hand, state)
+            self._say("session.left", state, ended.status, ended.problem)
+        except LeaseLost as problem:
+            log.warning("%s", problem, extra=about("lease_lost", session_id=lease.session_id))
+        except StoreError as problem:
+            log.warning("%s", problem, extra=about("session_dropped", session_id=lease.session_id))
+        finally:
+            await asyncio.shield(lease.release())
+
+    async def _advance(self, hand: _Hand, state: SessionState) -> Result | SessionState:
+        calls = state.usage.model_calls
+
+        def on_trouble(problem: str) -> Stop:
+            # A model call that was answered starts the count again.
+            tries = hand.claimed.tries if calls == state.usage.model_calls else 1
+            if tries >= self._told.max_tries:
+                return Stop(f"{problem} Workers tried {tries} times; go on with: harness resume {state.id}")
+            return Stop(problem, "worker", pause_s(tries, FIRST_PAUSE_S, LONGEST_PAUSE_S))
+
+        lease = hand.claimed.lease
+        if hand.claimed.tries > self._told.max_tries:
+            return await self._set_aside(
+                hand,
+                state,
+                f"Workers took it up {hand.claimed.tries - 1} times and no model call was answered; "
+                f"look at it with: harness show {state.id}",
+            )
+        try:
+            session = await take_up(self._tools, self._database, state, lease, on_trouble=on_trouble)
+        except (LeaseLost, StoreError):
+            raise
+        except HarnessError as problem:
+            return await self._set_aside(hand, state, str(problem))
+        hand.session = session
+        if hand.order is not None:
+            session.stop(hand.order)
+        ended = await session.result()
+        if ended.status == "queued":
+            await tell(self._database)
+        return ended
+
+    async def _set_aside(self, hand: _Hand, state: SessionState, why: str) -> SessionState:
+        """Leave a session that cannot go on to a person."""
+        journal = open_journal(
+            self._database, hand.claimed.lease, state, self._tools.settings, self._tools.redactor
+        )
+        await journal.append(ev.SessionSuspended(reason=why), status="suspended")
+        return state
+
+    def _say(
+        self,
+        event: Literal["session.claimed", "session.left"],
+        state: SessionState,
+        status: str,
+        problem: str | None,
+    ) -> None:
+        self.tell_of(
+            Worked(event=event, session_id=state.id, tenant=state.tenant, status=status, problem=problem)
+        )
