@@ -64,9 +64,13 @@ class Door:
     resume_text: str
     alive: Callable[[str], None] = field(default=lambda doing: None)
     """Hears of each sign of life, with what the run is doing."""
-    redactor: Redactor = field(default_factory=Redactor)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     """Its token is good for nothing any more."""
+
+    @property
+    def redactor(self) -> Redactor:
+        """What goes through all that is stored."""
+        return self.journal.redactor
 
     @property
     def run(self) -> RunState:
