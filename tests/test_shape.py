@@ -19,6 +19,7 @@ LONGEST = 360
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "words": (
+        "backoff",
         "errors",
         "log_fields",
         "messages",
