@@ -129,14 +129,15 @@ class Door:
     async def completed(
         self,
         call: Call,
-        message: Mapping[str, Any],
+        message: dict[str, Any],
         first_token: datetime | None,
         headers: Mapping[str, str],
         body: bytes,
     ) -> None:
         """Commit a completed response and keep it.
 
-        `message` is the Messages API's, with or without its content; `headers` and `body` are all that came.
+        `message` is the Messages API's, without its content if that cannot be read; `headers` and `body` are
+        all that came.
         """
         used = message.get("usage") or {}
         usage = Usage(
@@ -146,7 +147,8 @@ class Door:
             unattributed_calls=call.lost + (not used),
         )
         model = str(message.get("model") or call.model)
-        keep = KeptResponse(call.conversation, call.call_id, _content_type(headers), body)
+        whole = message if "content" in message else None
+        keep = KeptResponse(call.conversation, call.call_id, _content_type(headers), body, whole)
         await self.journal.append(
             ev.ModelFinished(
                 call_id=call.call_id,
