@@ -54,6 +54,12 @@ select session_id, seq, id, kind, version, agent_run_id, span_id, recorded_at, p
  where session_id = %(session_id)s and seq > %(after)s
  order by seq;
 
+-- name: events_of_kinds
+select session_id, seq, id, kind, version, agent_run_id, span_id, recorded_at, payload
+  from event
+ where session_id = %(session_id)s and kind = any(%(kinds)s)
+ order by seq;
+
 -- name: create_session
 insert into session (id, tenant, flow, question, status, token, holder, lease_until)
 values (%(id)s, %(tenant)s, %(flow)s, %(question)s, 'running', 1, %(holder)s,
