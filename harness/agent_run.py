@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import Any, Literal
 
@@ -39,8 +38,6 @@ from harness.store.transcripts import Entry, TranscriptStore, read_transcript
 from harness.survivors import end_survivor
 from harness.toolbelt import Toolbelt, toolbelt
 from harness.transcript import has_call, has_call_and_marker, view_for_cli
-
-log = logging.getLogger(__name__)
 
 TRIES = 3
 """How often in a row an agent run is taken up again after its process died or the model service failed."""
@@ -183,7 +180,6 @@ class AgentRun:
             lambda left: render("little_left", view.project, left=left),
             render("resume", view.project),
             pulse.beat,
-            self._session.redactor,
         )
         gateway = self._session.gateway
         token = gateway.open_door(door) if gateway else None

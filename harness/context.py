@@ -52,12 +52,16 @@ class SessionContext:
     """Decides what a problem that the session cannot mend itself comes to."""
     tool_cache: ToolCache = field(default_factory=ToolCache)
     sources_listed: Callable[[], str] = field(default=lambda: "")
-    redactor: Redactor = field(default_factory=Redactor)
 
     @property
     def state(self) -> SessionState:
         """The session, folded from its journal."""
         return self.journal.state
+
+    @property
+    def redactor(self) -> Redactor:
+        """What goes through all that is stored."""
+        return self.journal.redactor
 
 
 @dataclass(frozen=True)

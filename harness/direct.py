@@ -16,11 +16,6 @@ from harness.records import Usage, derived_id
 from harness.store.transcripts import Entry
 from harness.tracing.describe import Shown
 
-LOSSES = (
-    "Direct calls: a budget stops the next tool call, not the next model call; retries and time to first "
-    "token are unknown; a killed call is paid again; summing up a session that grew long is not counted."
-)
-
 _COUNTED = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 

@@ -74,7 +74,6 @@ class RouterRun:
             lambda limit: render("last_turn", view.project, reason=f"The limit of {limit} is spent."),
             lambda left: render("little_left", view.project, left=left),
             "",
-            redactor=self._session.redactor,
         )
         token = gateway.open_door(door)
         try:

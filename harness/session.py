@@ -25,7 +25,6 @@ from harness.hooks import Hook
 from harness.log_fields import SESSION_ID
 from harness.progress import Progress, Result, SessionStarted, change, result
 from harness.prompts import render
-from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.state import SessionState
 from harness.stopping import Stop, Stopping
@@ -44,7 +43,6 @@ class Tools:
     bundles: Mapping[str, Bundle]
     hooks: tuple[Hook, ...]
     project: Path
-    redactor: Redactor
 
 
 class Session:
@@ -153,7 +151,6 @@ class Session:
             stopping=self._stopping,
             on_trouble=self._on_trouble,
             sources_listed=lambda: _listed(sources),
-            redactor=tools.redactor,
         )
         if created.upstream == "direct":
             await Engine(context).advance()
@@ -169,7 +166,7 @@ class Session:
             database = self._journal.database
             left_out = (render("resume", self._tools.project),)
             recorded = await read_recorded(database, created.replays)
-            return ReplayUpstream(database, recorded, self.state, left_out, self._tools.redactor)
+            return ReplayUpstream(database, recorded, self.state, left_out, self._journal.redactor)
         key = self._tools.settings.upstream.api_key
         assert key is not None, "checked before the session began"
         return LiveUpstream(self._tools.settings.upstream.base_url, key.get_secret_value())

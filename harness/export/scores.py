@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from harness.backoff import pause_s
 from harness.errors import StoreError
 from harness.export.langfuse import Langfuse, LangfuseProblem, receives
 from harness.settings import Settings
 from harness.store.database import Database
-from harness.store.journal import read_events
+from harness.store.journal import read_events_of
 from harness.store.scores import KeptScore, ScoreOutbox, note_scores
+from harness.tracing.scores import SCORED
 
 log = logging.getLogger(__name__)
 
 WITHIN_S = 5.0
 """How long sending may take, in seconds."""
 
+FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 600.0
 
 SUSPICIOUS = 5
@@ -121,7 +123,7 @@ async def settle_scores(
     To be called when a session stops. It raises nothing of the harness: a score is never worth a session.
     """
     try:
-        journal = await read_events(database, session_id)
+        journal = await read_events_of(database, session_id, SCORED)
         await note_scores(database, session_id, journal, comments=settings.tracing.capture == "full")
         if not settings.tracing.export:
             return
@@ -134,6 +136,5 @@ async def settle_scores(
 
 
 def _pause_s(score: KeptScore, problem: LangfuseProblem) -> float:
-    """As long as Langfuse asks for, or twice as long with each try; not all senders at the same moment."""
-    longer = min(LONGEST_PAUSE_S, 2.0**score.tries) * random.uniform(0.5, 1)
-    return max(problem.pause_s, longer)
+    """Seconds until the next try: longer each time, and at least as long as Langfuse asks for."""
+    return max(problem.pause_s, pause_s(score.tries, FIRST_PAUSE_S, LONGEST_PAUSE_S))

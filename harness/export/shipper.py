@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.backoff import pause_s
 from harness.errors import StoreError
 from harness.export.load import Load, loaded
 from harness.export.parcels import Parcel, body, fitting, pack, piles
@@ -178,6 +178,6 @@ class Shipper:
         return False
 
     def _pause(self) -> float:
-        """Seconds until the next attempt: exponential with jitter, or longer if the receiver asks for it."""
-        longest: float = min(FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE_S)
-        return max(random.uniform(0.5, 1.0) * longest, min(self._asked_s, LONGEST_ASKED_S))
+        """Seconds until the next attempt: longer each time, and at least as long as the receiver asks for."""
+        grown = pause_s(self._failures, FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        return max(grown, min(self._asked_s, LONGEST_ASKED_S))

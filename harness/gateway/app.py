@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import random
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
+from harness.backoff import pause_s
 from harness.errors import GatewayError, LeaseLost
 from harness.gateway.door import Call, Door, Failed
 from harness.gateway.upstream import Answer, Outgoing, Upstream, UpstreamLost, UpstreamStopped
@@ -227,7 +227,8 @@ class _Relay:
                 before, mark, after = chunk.rpartition(_LAST_EVENT)
                 await _pass_on(response, before)
                 raw = bytes(reader.raw)
-                await self.door.completed(self.call, _summary(reader), first_token, answer.headers, raw)
+                message = reader.message or _summary(reader)
+                await self.door.completed(self.call, message, first_token, answer.headers, raw)
                 committed, chunk = True, mark + after
             await _pass_on(response, chunk)
         if committed:
@@ -263,22 +264,21 @@ def _perhaps_alone() -> contextlib.suppress:
 
 
 def _summary(reader: StreamReader) -> dict[str, Any]:
+    """What a message's frame says, when what is inside cannot be read."""
     return {
         "id": reader.message_id,
         "model": reader.model,
         "stop_reason": reader.stop_reason,
         "usage": reader.usage,
-        "content": (reader.message or {}).get("content"),
     }
 
 
 def _pause(attempt: int, retry_after: str | None) -> float:
-    """Seconds to wait: what the service asks for, else exponential with full jitter."""
+    """Seconds to wait: what the service asks for, else longer each time."""
     if retry_after is not None:
         with contextlib.suppress(ValueError):
             return min(max(float(retry_after), 0.0), LONGEST_PAUSE_S)
-    longest: float = min(FIRST_PAUSE_S * 2.0 ** (attempt - 1), LONGEST_PAUSE_S)
-    return random.uniform(0.5, 1.0) * longest
+    return pause_s(attempt, FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
 
 def _message(body: bytes) -> dict[str, Any]:

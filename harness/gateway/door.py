@@ -64,9 +64,13 @@ class Door:
     resume_text: str
     alive: Callable[[str], None] = field(default=lambda doing: None)
     """Hears of each sign of life, with what the run is doing."""
-    redactor: Redactor = field(default_factory=Redactor)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     """Its token is good for nothing any more."""
+
+    @property
+    def redactor(self) -> Redactor:
+        """What goes through all that is stored."""
+        return self.journal.redactor
 
     @property
     def run(self) -> RunState:
@@ -125,14 +129,15 @@ class Door:
     async def completed(
         self,
         call: Call,
-        message: Mapping[str, Any],
+        message: dict[str, Any],
         first_token: datetime | None,
         headers: Mapping[str, str],
         body: bytes,
     ) -> None:
         """Commit a completed response and keep it.
 
-        `message` is the Messages API's, with or without its content; `headers` and `body` are all that came.
+        `message` is the Messages API's, without its content if that cannot be read; `headers` and `body` are
+        all that came.
         """
         used = message.get("usage") or {}
         usage = Usage(
@@ -142,7 +147,8 @@ class Door:
             unattributed_calls=call.lost + (not used),
         )
         model = str(message.get("model") or call.model)
-        keep = KeptResponse(call.conversation, call.call_id, _content_type(headers), body)
+        whole = message if "content" in message else None
+        keep = KeptResponse(call.conversation, call.call_id, _content_type(headers), body, whole)
         await self.journal.append(
             ev.ModelFinished(
                 call_id=call.call_id,

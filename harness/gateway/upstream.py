@@ -12,6 +12,7 @@ import aiohttp
 from harness.errors import GatewayError
 from harness.events import ReplayStopped
 from harness.outbound import LOST, NEVER_SENT, client, proxy_for, said
+from harness.state import named
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Caller:
     @property
     def label(self) -> str:
         """The agent and its place, as a person is shown them."""
-        return " ".join([self.agent, *self.path.split("/")[1:]])
+        return named(self.agent, self.path)
 
 
 @dataclass(frozen=True)

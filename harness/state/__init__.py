@@ -5,7 +5,7 @@ limits, the screen) reads this fold, so a fresh process that reads the journal k
 """
 
 from harness.state.board import Write, values
-from harness.state.naming import label, subject
+from harness.state.naming import label, named, subject
 from harness.state.run import Decision, Delegation, ModelCall, RunState, ToolCall
 from harness.state.session import SessionState, fold
 from harness.state.spent import Spent
@@ -25,6 +25,7 @@ __all__ = [
     "Write",
     "fold",
     "label",
+    "named",
     "subject",
     "values",
 ]

@@ -10,7 +10,12 @@ from harness.state.run import RunState
 
 def label(run: RunState) -> str:
     """Name an agent run apart from its siblings: `researcher 1.2` has the second task of the first round."""
-    return " ".join([run.agent, *run.path.split("/")[1:]])
+    return named(run.agent, run.path)
+
+
+def named(agent: str, path: str) -> str:
+    """Name the agent run at a path in its flow."""
+    return " ".join([agent, *path.split("/")[1:]])
 
 
 def subject(run: RunState) -> str:

@@ -6,8 +6,8 @@ import asyncio
 import json
 import uuid
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.crashpoints import reached
@@ -31,12 +31,16 @@ _RESPONSES = queries("responses")
 
 @dataclass(frozen=True)
 class KeptResponse:
-    """A completed model response as it came over the wire, and the conversation it answers."""
+    """A completed model response as it came over the wire, and the conversation it answers.
+
+    `message` is the whole message that `body` holds, for whoever has parsed it already.
+    """
 
     conversation: str
     call_id: str
     content_type: str
     body: bytes
+    message: dict[str, Any] | None = field(default=None, compare=False)
 
 
 Listener = Callable[[Event, SessionState], None]
@@ -119,7 +123,7 @@ class Journal:
             "conversation": keep.conversation if keep else None,
             "call_id": keep.call_id if keep else None,
             "content_type": keep.content_type if keep else None,
-            "body": zlib.compress(redacted_body(keep.body, self.redactor), 1) if keep else None,
+            "body": zlib.compress(redacted_body(keep.body, self.redactor, keep.message), 1) if keep else None,
         }
         # Shielded: what may have been committed has to be folded in, also when the caller is cancelled.
         work = asyncio.create_task(self._append(row, payload, shown, record), name=f"append {payload.kind}")
@@ -229,6 +233,12 @@ async def read_events(database: Database, session_id: str, after: int = 0) -> li
         StoreError: an event was written by a newer harness.
     """
     rows = await database.all(_SQL["events"], {"session_id": session_id, "after": after})
+    return [_event(row) for row in rows]
+
+
+async def read_events_of(database: Database, session_id: str, kinds: Sequence[str]) -> list[Event]:
+    """Read a session's events of these kinds, in order. Raises StoreError as `read_events` does."""
+    rows = await database.all(_SQL["events_of_kinds"], {"session_id": session_id, "kinds": list(kinds)})
     return [_event(row) for row in rows]
 
 

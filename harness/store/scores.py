@@ -9,7 +9,7 @@ from typing import Any
 from harness.events import Event
 from harness.store.database import Database, Json
 from harness.store.queries import queries
-from harness.store.spans import read_spans
+from harness.store.spans import read_agent_run_spans
 from harness.tracing.scores import Score, scores_of
 
 _SQL = queries("spans")
@@ -32,7 +32,8 @@ async def note_scores(
     database: Database, session_id: str, journal: Iterable[Event], *, comments: bool = True
 ) -> None:
     """Keep the scores that follow from a session's events; to do so again is harmless."""
-    for score in scores_of(journal, await read_spans(database, session_id), comments=comments):
+    spans = await read_agent_run_spans(database, session_id)
+    for score in scores_of(journal, spans, comments=comments):
         await add_score(database, score)
 
 

@@ -45,6 +45,11 @@ async def read_spans(database: Database, session_id: str) -> list[Span]:
     return [_span(row) for row in await database.all(_SQL["spans"], {"session_id": session_id})]
 
 
+async def read_agent_run_spans(database: Database, session_id: str) -> list[Span]:
+    """Read when and where a session's agent runs were taken up: their spans, without attributes."""
+    return [_span(row) for row in await database.all(_SQL["agent_run_spans"], {"session_id": session_id})]
+
+
 async def standing(database: Database, tenant: str, session_id: str | None = None) -> Standing:
     """Count a tenant's spans, or those of one session."""
     row = await database.one(_SQL["standing"], {"tenant": tenant, "session_id": session_id})

@@ -15,6 +15,10 @@ COMMENT_CHARS = 2000
 """How long a comment may be; a gate's is cut there."""
 
 
+SCORED = ("session.finished", "gate.decided")
+"""The kinds of events that scores follow from."""
+
+
 class Score(Record):
     """A number or a category. Without `span_id` it is a score of the whole session.
 

@@ -45,7 +45,7 @@ class Span(Record):
     tool            tool, tool_use_id, replay, cached, sources, hook (the one that refused it), result_hash
     delegation      tool_use_id, tasks [{"id", "to"}], joined
     routing         number, to, reason
-    gate            by, verdict, answer_of
+    gate            by, verdict
     merge           policy, path, branches [{"number", "name", "status"}]
     wait            reason
     """

@@ -115,22 +115,27 @@ async def test_a_receiver_that_refuses_connections_loses_nothing(
     assert await counts(database) == {"waiting": len(sheet.spans)}
 
 
+async def closed_and_all_kept(database: Database, shipping: Ship) -> None:
+    """Ship until the loop ends by itself: no drain goes on after it, and every span still waits."""
+    sheet = research()
+    await keep(database, sheet)
+    async with shipping() as shipper:
+        await asyncio.wait_for(shipper.run(), 10)
+        await shipper.drain()
+    assert await counts(database) == {"waiting": len(sheet.spans)}
+
+
 async def test_keys_that_are_wrong_are_said_once(
     database: Database, receiver: OtlpReceiver, shipping: Ship, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The loop stops after one post with one line that says what to do; nothing is refused for good."""
-    sheet = research()
-    await keep(database, sheet)
     receiver.mode = "401"
-    async with shipping() as shipper:
-        await asyncio.wait_for(shipper.run(), 10)
-        await shipper.drain()
+    await closed_and_all_kept(database, shipping)
     assert len(receiver.posts) == 1
     (line,) = caplog.records
     assert line.levelno == logging.ERROR
     assert "correct its keys" in line.getMessage()
     assert "harness trace flush" in line.getMessage()
-    assert await counts(database) == {"waiting": len(sheet.spans)}
 
 
 @pytest.mark.parametrize("mode", ["404", "html"])
@@ -138,27 +143,19 @@ async def test_an_address_that_is_wrong_takes_no_span_with_it(
     database: Database, receiver: OtlpReceiver, shipping: Ship, caplog: pytest.LogCaptureFixture, mode: Mode
 ) -> None:
     """What is no receiver refuses nothing for good; a page with status 200 is no success."""
-    sheet = research()
-    await keep(database, sheet)
     receiver.mode = mode
-    async with shipping() as shipper:
-        await asyncio.wait_for(shipper.run(), 10)
+    await closed_and_all_kept(database, shipping)
     assert "correct its address" in caplog.text
-    assert await counts(database) == {"waiting": len(sheet.spans)}
 
 
 async def test_a_server_that_calls_everything_unfit_is_no_receiver(
     database: Database, receiver: OtlpReceiver, shipping: Ship, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Before a single span was taken, a few refusals mean a wrong address, not wrong spans."""
-    sheet = research()
-    await keep(database, sheet)
     receiver.mode = "400"
-    async with shipping() as shipper:
-        await asyncio.wait_for(shipper.run(), 10)
+    await closed_and_all_kept(database, shipping)
     assert "whatever it is sent" in caplog.text
     assert len([post for post in receiver.posts if len(post.spans) == 1]) == SUSPICIOUS
-    assert await counts(database) == {"waiting": len(sheet.spans)}
 
 
 async def test_a_request_too_large_is_halved(

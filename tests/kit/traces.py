@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness import events as ev
 from harness.records import Usage
 from harness.state import SessionState
+from harness.tracing import outline as tree
 from harness.tracing.span import Span
 
 CHECKPOINTS = {"model.requested": "model", "tool.requested": "tool", "delegation.requested": "delegation"}
@@ -19,7 +20,7 @@ def violations(spans: Sequence[Span], journal: Sequence[ev.Event], state: Sessio
 
 def usage_of(spans: Sequence[Span]) -> Usage:
     """The sum of what the spans of model calls say."""
-    return sum((Usage(**span.attributes["usage"]) for span in calls(spans)), Usage())
+    return sum((tree.usage(span) or Usage() for span in calls(spans)), Usage())
 
 
 def calls(spans: Sequence[Span]) -> list[Span]:
@@ -29,16 +30,10 @@ def calls(spans: Sequence[Span]) -> list[Span]:
 
 def outline(spans: Sequence[Span]) -> list[str]:
     """The names of a trace's spans, indented under their parents, in the order of their beginnings."""
-    below: dict[str | None, list[Span]] = {}
-    for span in spans:
-        below.setdefault(span.parent_span_id, []).append(span)
-
-    def lines(parent: str | None, depth: int) -> Iterator[str]:
-        for span in below.get(parent, ()):
-            yield "  " * depth + span.name + ("" if span.status == "ok" else f" [{span.status}]")
-            yield from lines(span.span_id, depth + 1)
-
-    return list(lines(None, 0))
+    return [
+        "  " * line.depth + line.span.name + ("" if line.span.status == "ok" else f" [{line.span.status}]")
+        for line in tree.outline(spans)
+    ]
 
 
 def _shape(spans: Sequence[Span]) -> Iterator[str]:

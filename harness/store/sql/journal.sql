@@ -62,6 +62,12 @@ select session_id, seq, id, kind, version, agent_run_id, span_id, recorded_at, p
  where session_id = %(session_id)s and seq > %(after)s
  order by seq;
 
+-- name: events_of_kinds
+select session_id, seq, id, kind, version, agent_run_id, span_id, recorded_at, payload
+  from event
+ where session_id = %(session_id)s and kind = any(%(kinds)s)
+ order by seq;
+
 -- name: create_session
 with known as (
     insert into tenant (name) values (%(tenant)s) on conflict do nothing

@@ -5,6 +5,14 @@ select session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, start
  where session_id = %(session_id)s
  order by started_at, seq;
 
+-- name: agent_run_spans
+-- Without what they tell: that may be long.
+select session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, started_at, ended_at, status,
+       '{}'::json as opened, null as closed
+  from span
+ where session_id = %(session_id)s and kind = 'agent_run'
+ order by started_at, seq;
+
 -- name: take_spans
 -- Spans that have ended and are due. Whoever takes them has `hold` seconds before they are due again.
 with due as (
