@@ -73,7 +73,7 @@ class Harness:
         self.bundles: dict[str, Bundle] = load_bundles(self.project) | {b.name: b for b in bundles}
         self.hooks = load_hooks(self.project, self.settings)
         self.redactor = Redactor(known_secrets(self.settings))
-        self._tools = Tools(self.settings, self.bundles, self.hooks, self.project)
+        self._tools = Tools(self.settings, self.bundles, self.hooks, self.project, self.redactor)
         self._stack = AsyncExitStack()
         self._database: Database | None = None
 

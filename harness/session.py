@@ -25,6 +25,7 @@ from harness.hooks import Hook
 from harness.log_fields import SESSION_ID
 from harness.progress import Progress, Result, SessionStarted, change, result
 from harness.prompts import render
+from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.state import SessionState
 from harness.stopping import Stop, Stopping
@@ -43,6 +44,7 @@ class Tools:
     bundles: Mapping[str, Bundle]
     hooks: tuple[Hook, ...]
     project: Path
+    redactor: Redactor
 
 
 class Session:
