@@ -6,8 +6,10 @@ import uuid
 from datetime import timedelta
 
 from harness.store.database import Database
+from harness.store.journal import read_events, read_events_of
 from harness.store.scores import ScoreOutbox, add_score, note_scores, read_scores
-from harness.tracing.scores import Score
+from harness.store.spans import read_spans
+from harness.tracing.scores import SCORED, Score, scores_of
 from tests.cli.hand_made import keep, worked
 from tests.kit.journals import Book
 from tests.kit.scores import GIVEN, finished, gate, score_of
@@ -107,3 +109,24 @@ async def test_noting_a_journal_again_adds_nothing(database: Database) -> None:
         ("citations_held", 1.0),
     ]
     assert [each.value for each in await outbox.take(9)] == [1.0]
+
+
+async def test_a_verdict_is_noted_at_its_agent_runs_span(database: Database) -> None:
+    """It is the span in which that agent was at work, as the store has it, and no other of its spans."""
+    book = worked()
+    session_id = await keep(database, book)
+    spans = [span for span in await read_spans(database, session_id) if span.kind == "agent_run"]
+    at_work = spans[-1]
+    book.add(gate("pass"), at_work.agent_run_id)
+    await note_scores(database, session_id, book.events)
+    (score,) = [each for each in await read_scores(database, session_id) if each.name == "gate reviewer"]
+    assert score.span_id == at_work.span_id
+
+
+async def test_scores_follow_from_a_few_kinds_of_events_alone(database: Database) -> None:
+    """Reading these and nothing else of a journal gives all of its scores."""
+    session_id = await keep(database, worked(), status="done")
+    whole = await read_events(database, session_id)
+    few = await read_events_of(database, session_id, SCORED)
+    assert [event.payload.kind for event in few] == ["session.finished"]
+    assert scores_of(few) == scores_of(whole) != ()
