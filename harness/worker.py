@@ -57,7 +57,6 @@ class _Hand:
 
     claimed: Claimed
     since: float
-    tenant: str = ""
     session: Session | None = None
     order: Stop | None = None
 
@@ -137,10 +136,12 @@ class Worker:
     async def _make_room(self) -> None:
         """Leave the youngest session of the tenant with the most, for a tenant that has waited too long."""
         at_work = await self._queue.at_work()
-        several = [hand for hand in self._hands.values() if at_work[hand.tenant] > 1 and hand.order is None]
+        several = [
+            hand for hand in self._hands.values() if at_work[hand.claimed.tenant] > 1 and hand.order is None
+        ]
         if not several or await self._queue.ask_for_room(self._told.share_after_s) is None:
             return
-        most = max(several, key=lambda hand: (at_work[hand.tenant], hand.since))
+        most = max(several, key=lambda hand: (at_work[hand.claimed.tenant], hand.since))
         self._stop(most, Stop("It makes room for another tenant.", "worker"))
 
     async def _wait(self, seconds: float) -> None:
@@ -152,8 +153,11 @@ class Worker:
 
     def _reap(self) -> None:
         for task in [task for task in self._hands if task.done()]:
-            del self._hands[task]
-            task.result()
+            hand = self._hands.pop(task)
+            if (defect := task.exception()) is not None:
+                # One session's defect is not the others': it is due again, and in the end set aside.
+                named = about("session_broke", session_id=hand.claimed.session_id)
+                log.error("a session ended in an unexpected error", exc_info=defect, extra=named)
 
     def _hear(self, session_id: str) -> None:
         for hand in self._hands.values():
@@ -173,7 +177,6 @@ class Worker:
         lease.start()
         try:
             state = await load_state(self._database, lease.session_id)
-            hand.tenant = state.tenant
             self._say("session.claimed", state, state.status, None)
             ended = await self._advance(hand, state)
             self._say("session.left", state, ended.status, ended.problem)

@@ -25,6 +25,7 @@ class Claimed:
     """A session that is this worker's now; `tries` counts claims since a model call was last settled."""
 
     session_id: str
+    tenant: str
     lease: Lease
     tries: int
 
@@ -59,7 +60,7 @@ class Queue:
             if row is not None:
                 session_id = str(row["id"])
                 lease = Lease(self._database, session_id, row["token"], ttl_s, asked, row["seen_at"])
-                return Claimed(session_id, lease, row["claims"])
+                return Claimed(session_id, turn["name"], lease, row["claims"])
             # Another worker took its last place, or has its sessions in hand just now.
             passed_over.append(turn["name"])
 
