@@ -25,9 +25,9 @@ def moment(said: str) -> datetime:
         BadInput: it is neither.
     """
     number, unit = said[:-1].strip(), said[-1:]
-    if unit in _UNITS and number.isdecimal():
-        return now() + timedelta(seconds=int(number) * _UNITS[unit])
     try:
+        if unit in _UNITS and number.isdecimal():
+            return now() + timedelta(seconds=int(number) * _UNITS[unit])
         return datetime.fromisoformat(said).astimezone()
     except (ValueError, OverflowError) as problem:
         raise BadInput(

@@ -16,6 +16,7 @@ from harness.gateway.replay import ReplayUpstream, read_recorded
 from harness.gateway.upstream import LiveUpstream, Upstream
 from harness.records import Limits
 from harness.state import RunState
+from harness.stopping import Stopping
 from harness.store.database import Database
 from harness.store.journal import Journal, read_events
 from tests.kit.scripted_api import ScriptedApi
@@ -97,6 +98,7 @@ async def bench_on(
     tools: Iterable[str] = (SEARCH,),
     base_url: str | None = None,
     replays: str | None = None,
+    stopping: Stopping | None = None,
     **given: Any,
 ) -> AsyncIterator[Bench]:
     """Open a gateway for one agent run in front of `api`, or of `base_url`, or of a session's recording.
@@ -118,7 +120,7 @@ async def bench_on(
         RESUME,
     )
     async with (
-        Gateway(upstream) as gateway,
+        Gateway(upstream, stopping) as gateway,
         # Another client than the gateway's own, and no proxy of this machine in between.
         httpx.AsyncClient(base_url=gateway.base_url, trust_env=False, timeout=30) as http,
     ):
