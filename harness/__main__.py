@@ -39,6 +39,7 @@ COMMANDS = {
     ),
     "agents": ("harness.cli.agents", "List the agents, examine them, or begin a new one."),
     "flows": ("harness.cli.flows", "List the flows, check one, or draw it."),
+    "rollout": ("harness.cli.rollout", "Give a new version of an agent or a flow to some sessions first."),
     "init": ("harness.cli.init", "Make a folder a project with settings, agents, prompts and hooks."),
     "db": ("harness.cli.db", "Look after the database."),
     "doctor": ("harness.cli.doctor", "Check that everything a session needs is there and works."),

@@ -26,7 +26,7 @@ from harness.bundles.load import load_bundles
 from harness.content import find_project
 from harness.corpus.corpus import Corpus
 from harness.errors import NoSuchSession, NotResumable
-from harness.flow import bundles_of
+from harness.flow import AnyNode, Flow
 from harness.forking import prepare
 from harness.hook_chain import load_hooks
 from harness.progress import Result, result
@@ -34,17 +34,20 @@ from harness.redaction import Redactor
 from harness.replay import ReplayReport, played_again, replay_report
 from harness.request import Options, Request, check, question_text
 from harness.resumable import check_answer, check_resumable, ended_for_good
+from harness.rolling_out import Recheck
 from harness.session import Session, Tools
 from harness.settings import Settings, from_environment, known_secrets
+from harness.starting import start
 from harness.state import SessionState
 from harness.store.database import Database
 from harness.store.forks import Fork, store_fork
-from harness.store.journal import Journal, load_state
+from harness.store.journal import load_state
 from harness.store.lease import Holder, acquire
 from harness.store.open import open_store
 from harness.store.recordings import count_recorded
 from harness.taking_up import Wishes, closed, take_up
 from harness.tracing.content import Keeper, keeper
+from harness.versions import session_bundles
 from harness.watching import committed, settled
 from harness.worker import Worker
 
@@ -105,39 +108,10 @@ class Harness:
     async def start(self, question: str, **options: Unpack[Options]) -> Session:
         """Commit a new session for a question; iterating over it advances it. Options as for `check`."""
         request = self.check(question, **options)
-        journal = await self._begun(request)
-        return Session(self._tools, journal, journal.lease, request.max_concurrent, "session.started")
-
-    async def _begun(self, request: Request, place: Place | None = None) -> Journal:
-        database = await self.database()
-        question = self.redactor.text(request.question)
-        corpus = Corpus(database, self.redactor)
-        # Everything is read before anything is created, so that a bad file leaves nothing behind.
-        files = list(request.files)
-        documents = await corpus.load(self.settings.tenant, files) if files else []
-        session_id = str(uuid.uuid4())
-
-        async def created() -> ev.SessionCreated:
-            return ev.SessionCreated(
-                tenant=self.settings.tenant,
-                question=question,
-                flow_name=request.flow.name,
-                flow=request.flow.flow,
-                state=request.flow.state,
-                upstream=request.upstream,
-                limits=request.limits,
-                model=request.model,
-                bundles={name: self.bundles[name].version for name in bundles_of(request.flow.flow)},
-                sources=await corpus.attach(session_id, self.settings.tenant, documents),
-                project=str(self.project),
-                record=request.record,
-                max_concurrent=request.max_concurrent,
-                waits_for=None if place is None else "worker",
-            )
-
-        return await begin(
-            database, self.settings, self.redactor, session_id, request.flow.name, question, created, place
+        journal, tools = await start(
+            self._tools, await self.database(), request, self._recheck(question, options)
         )
+        return Session(tools, journal, journal.lease, request.max_concurrent, "session.started")
 
     async def submit(
         self,
@@ -153,10 +127,11 @@ class Harness:
         Of the sessions of one tenant those with a higher `priority` go first. None begins `not_before` that
         time, which has a time zone.
         """
-        request = check(
-            self.settings, self.bundles, question, project=self.project, key_needed=False, **options
-        )
-        return (await self._begun(request, Place.at(queue, priority, not_before))).session_id
+        place = Place.at(queue, priority, not_before)
+        recheck = self._recheck(question, options, key_needed=False)
+        request = recheck(self.bundles, options.get("flow", "research"))
+        journal, _ = await start(self._tools, await self.database(), request, recheck, place)
+        return journal.session_id
 
     async def replay(
         self,
@@ -222,7 +197,7 @@ class Harness:
             forked = await self._prepared(session_id, at, edits or {})
             # It has no name yet that a person could know it by.
             unborn = replace(forked.state, id=session_id)
-            check_resumable(unborn, budget_usd, self.settings, self.bundles)
+            check_resumable(unborn, budget_usd, self.settings, await self._bundles(unborn))
             check_answer(unborn, answer)
             await store_fork(await self.database(), forked, self._keeper)
             session_id = forked.state.id
@@ -339,11 +314,24 @@ class Harness:
             raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
         return state
 
+    def _recheck(self, question: str, options: Options, *, key_needed: bool = True) -> Recheck:
+        def recheck(bundles: Mapping[str, Bundle], flow: str | Flow | AnyNode) -> Request:
+            changed: Options = {**options, "flow": flow}
+            return check(
+                self.settings, bundles, question, project=self.project, key_needed=key_needed, **changed
+            )
+
+        return recheck
+
     async def _prepared(self, session_id: str, at: int | str, edits: Mapping[str, Any]) -> Fork:
         origin = await self.state(session_id)
-        return await prepare(
-            await self.database(), origin, at, self.redactor.value(dict(edits)), self.bundles
-        )
+        # Without edits nothing is held against the bundles, and a fork needs none.
+        bundles = await self._bundles(origin) if edits else {}
+        return await prepare(await self.database(), origin, at, self.redactor.value(dict(edits)), bundles)
+
+    async def _bundles(self, state: SessionState) -> dict[str, Bundle]:
+        """What a session works with: the versions that it began with."""
+        return await session_bundles(await self.database(), state, self.bundles, self.settings.home)
 
     async def _take_up(self, state: SessionState, wishes: Wishes, on_wait: OnWait | None) -> Session:
         database = await self.database()

@@ -42,10 +42,11 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Request:
-    """A question in which everything is known to be usable."""
+    """A question in which everything is known to be usable; `flow` is wired, `asked` as it was given."""
 
     question: str
     flow: Flow
+    asked: Flow
     upstream: UpstreamKind
     files: tuple[SourceFile, ...]
     model: str | None
@@ -81,7 +82,8 @@ def check(
     asked = question_text(question)
     if budget_usd is not None and budget_usd <= 0:
         raise BadInput("The budget must be more than zero US dollars; leave it out for the settings' one.")
-    chosen = wire(_flow(flow, project), bundles)
+    found = _flow(flow, project)
+    chosen = wire(found, bundles)
     used = {name: bundles[name] for name in bundles_of(chosen.flow)}
     for finding in lint(used):
         if finding.level == "error":
@@ -105,6 +107,7 @@ def check(
     return Request(
         question=asked,
         flow=chosen,
+        asked=found,
         upstream=upstream,
         files=tuple(collect(list(sources))) if sources else (),
         model=model,

@@ -31,6 +31,7 @@ from harness.state import SessionState
 from harness.stopping import Stop, Stopping
 from harness.store.journal import Journal
 from harness.store.lease import Lease
+from harness.store.rollouts import settle_rollouts
 
 LISTED = 60
 """How many of a session's documents its first message names."""
@@ -108,6 +109,7 @@ class Session:
                 lost = {"status": "suspended", "problem": self._lost}
                 self._result = self._result.model_copy(update=lost)
             yield self._result
+            await settle_rollouts(database, self.state)
             await settle_scores(database, settings, self.id)
 
     async def _changes(self, lease: Lease) -> AsyncGenerator[Progress, None]:

@@ -15,7 +15,7 @@ from harness.store.journal import catch_up
 from harness.store.lease import Holder, acquire
 from harness.store.queries import queries
 from harness.store.queue import put, tell
-from harness.taking_up import Wishes, resumed
+from harness.taking_up import Wishes, resumed, with_its_bundles
 
 _SQL = queries("journal")
 
@@ -73,6 +73,7 @@ async def hand_over(
     lease.start()
     try:
         await catch_up(database, state)
+        tools = await with_its_bundles(tools, database, state)
         journal = await resumed(tools, database, state, lease, wishes)
         await put(database, lease, place.queue, place.priority)
         left = ev.SessionSuspended(reason="It waits for a worker.", waits_for="worker")

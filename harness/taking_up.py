@@ -19,6 +19,7 @@ from harness.store.database import Database
 from harness.store.journal import Journal, catch_up
 from harness.store.lease import Holder, Lease
 from harness.store.queries import queries
+from harness.versions import session_bundles
 
 _SQL = queries("journal")
 
@@ -55,10 +56,21 @@ async def take_up(
     if wishes.question is None and ended_for_good(state):
         await lease.release()
         return closed(tools, database, state)
+    tools = await with_its_bundles(tools, database, state)
     journal = await resumed(tools, database, state, lease, wishes)
     asked_for = state.created.max_concurrent if state.created else None
     concurrent = wishes.max_concurrent or asked_for or tools.settings.limits.max_concurrent
     return Session(tools, journal, lease, concurrent, "session.resumed", on_trouble)
+
+
+async def with_its_bundles(tools: Tools, database: Database, state: SessionState) -> Tools:
+    """What a session works with: the versions of its bundles that it began with.
+
+    Raises:
+        NotResumable: one of them is neither here nor kept.
+    """
+    kept = await session_bundles(database, state, tools.bundles, tools.settings.home)
+    return replace(tools, bundles=kept)
 
 
 def closed(tools: Tools, database: Database, state: SessionState) -> Session:

@@ -17,6 +17,7 @@ from pydantic.errors import PydanticUserError
 
 from harness.bundles.describe import shape
 from harness.errors import BadBundle
+from harness.packing import Packed
 from harness.records import Limits, Record, Replay
 from harness.sections import MODEL_ROLES
 from harness.tools import Toolset
@@ -57,7 +58,8 @@ class Bundle:
     servers and built-in tools of the CLI (`Read`). `model` is a part from the settings (`research`) or a
     model's id. `replay` says what a repeated call of a tool (`Bash`, `mcp__papers__find`) does, over what the
     tool says itself. `toolsets` are in-process tools of the bundle's own. `checks` are asked about each
-    answer that fits the schema. `version` is the sha256 of all of it; `origin` is its file.
+    answer that fits the schema. `version` is the sha256 of all of it; `origin` is its file, and `files` is
+    all that stands beside it, packed; both are None for a bundle made in Python.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Bundle:
     checks: tuple[Check, ...]
     version: str
     origin: Path | None
+    files: Packed | None = None
 
     @classmethod
     def define(

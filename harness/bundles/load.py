@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from harness.bundles.bundle import Bundle, Check, Effort, Task
 from harness.bundles.json_schema import model_from_schema
 from harness.content import bundle_entries, folders, load_python
 from harness.errors import BadBundle
+from harness.packing import Packed, digest, read_files
 from harness.records import Limits, Record, Replay
 from harness.strict_yaml import YamlProblem, parse_yaml
 from harness.tools import Toolset
@@ -60,6 +62,7 @@ def load_bundle(entry: Path) -> Bundle:
     file = entry / "AGENT.md" if folder else entry
     if not file.is_file():
         raise BadBundle(f"{entry} has no AGENT.md; write one, or remove the folder.")
+    files = read_files(entry)
     front, prompt = _front_matter(file)
     name = front.name or entry.stem
     if folder and name != folder.name:
@@ -67,7 +70,10 @@ def load_bundle(entry: Path) -> Bundle:
     schemas = folder / "schemas.py" if folder else None
     tools = folder / "tools.py" if folder else None
     checks = folder / "checks.py" if folder else None
-    return Bundle.define(
+    known = {file, schemas, tools, checks}
+    beside = {path: content for path, content in files.items() if entry.parent / path not in known}
+    code = "".join(path.read_text("utf-8") for path in (schemas, tools, checks) if path and path.is_file())
+    bundle = Bundle.define(
         name=name,
         role=front.role,
         description=front.description,
@@ -81,8 +87,9 @@ def load_bundle(entry: Path) -> Bundle:
         effort=front.effort,
         replay=front.replay,
         origin=file,
-        code="".join(path.read_text("utf-8") for path in (schemas, tools, checks) if path and path.is_file()),
+        code=code + (digest(beside) if beside else ""),
     )
+    return replace(bundle, files=Packed.of(files))
 
 
 class _FrontMatter(Record):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -29,6 +31,11 @@ class Flow(Record):
     flow: Node
     origin: Path | None = Field(default=None, exclude=True)
     included: dict[str, Path] = Field(default_factory=dict, exclude=True)
+
+    @property
+    def version(self) -> str:
+        """The sha256 of the flow, wherever it was read from."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
     def file_of(self, address: str) -> tuple[Path | None, str]:
         """Give the file that a node stands in, and the node's address within that file's own flow."""

@@ -15,6 +15,7 @@ FINISHED_TWIN = "aaaa0000-0000-4000-8000-000000000002"
 UNFINISHED = "bbbb0000-0000-4000-8000-000000000003"
 FOREIGN = "cccc0000-0000-4000-8000-000000000004"
 GHOSTLY = "dddd0000-0000-4000-8000-000000000005"
+CHANGED = "dddd0000-0000-4000-8000-000000000007"
 REPLAY = "eeee0000-0000-4000-8000-000000000006"
 
 RUN = ("run", "Why?", "--offline")
@@ -36,7 +37,7 @@ class Row:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-def _write(name: str, text: str | bytes) -> Callable[[Path], None]:
+def write(name: str, text: str | bytes) -> Callable[[Path], None]:
     def prepare(folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ def _write(name: str, text: str | bytes) -> Callable[[Path], None]:
     return prepare
 
 
-def _empty_folder(name: str) -> Callable[[Path], None]:
+def empty_folder(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).mkdir()
 
 
@@ -72,13 +73,13 @@ QUESTIONS = (
         ("price", "gpt-9"),
     ),
     Row("nobody at work", (*RUN, "--max-concurrent", "0"), ("--max-concurrent", "x>=1")),
-    Row("--out exists", (*RUN, "--out", "r.md"), ("r.md exists", "--force"), prepare=_write("r.md", "mine")),
+    Row("--out exists", (*RUN, "--out", "r.md"), ("r.md exists", "--force"), prepare=write("r.md", "mine")),
     Row("--out nowhere", (*RUN, "--out", "no/r.md"), ("no folder", "make it first")),
     Row(
         "--out is a folder",
         (*RUN, "--out", "here"),
         ("is a folder", "name a file"),
-        prepare=_empty_folder("here"),
+        prepare=empty_folder("here"),
     ),
 )
 
@@ -90,81 +91,81 @@ SOURCES = (
         "unreadable source",
         (*RUN, "--sources", "notes.md/part"),
         ("cannot be read", "leave it out"),
-        prepare=_write("notes.md", "# Notes"),
+        prepare=write("notes.md", "# Notes"),
     ),
     Row(
         "binary source",
         (*RUN, "--sources", "film.bin"),
         ("film.bin", "PDF, HTML, Markdown"),
-        prepare=_write("film.bin", b"\x00\x01\x02" * 99),
+        prepare=write("film.bin", b"\x00\x01\x02" * 99),
     ),
     Row(
         "folder without documents",
         (*RUN, "--sources", "empty"),
         ("no document", "Markdown"),
-        prepare=_empty_folder("empty"),
+        prepare=empty_folder("empty"),
     ),
     Row(
         "broken document",
         (*RUN, "--sources", "paper.pdf"),
         ("paper.pdf", "leave it out|again"),
         "main",
-        prepare=_write("paper.pdf", b"%PDF-1.7\nnot really\n"),
+        prepare=write("paper.pdf", b"%PDF-1.7\nnot really\n"),
     ),
 )
 
 PROJECTS = (
-    Row("toml syntax", RUN, ("harness.toml", "not valid TOML"), prepare=_write("harness.toml", "tenant =")),
+    Row("toml syntax", RUN, ("harness.toml", "not valid TOML"), prepare=write("harness.toml", "tenant =")),
     Row(
         "toml unknown key",
         RUN,
         ("harness.toml", "limits.max_step", "did you mean 'max_steps'"),
-        prepare=_write("harness.toml", "[limits]\nmax_step = 3\n"),
+        prepare=write("harness.toml", "[limits]\nmax_step = 3\n"),
     ),
     Row(
         "toml wrong type",
         RUN,
         ("harness.toml", "limits.max_steps", "integer"),
-        prepare=_write("harness.toml", '[limits]\nmax_steps = "many"\n'),
+        prepare=write("harness.toml", '[limits]\nmax_steps = "many"\n'),
     ),
     Row(
         "toml with a key",
         RUN,
         ("api_key", "ANTHROPIC_API_KEY"),
-        prepare=_write("harness.toml", '[upstream]\napi_key = "sk-secret"\n'),
+        prepare=write("harness.toml", '[upstream]\napi_key = "sk-secret"\n'),
     ),
     Row(
         "unknown hook",
         RUN,
         ("hook 'snapshoot'", "there are .*snapshot"),
-        prepare=_write("harness.toml", '[hooks]\ndisabled = ["snapshoot"]\n'),
+        prepare=write("harness.toml", '[hooks]\ndisabled = ["snapshoot"]\n'),
     ),
     Row(
         "hook without a hook",
         RUN,
         ("mine.py", "HOOK"),
-        prepare=_write("hooks/mine.py", "x = 1\n"),
+        prepare=write("hooks/mine.py", "x = 1\n"),
     ),
     Row(
         "broken agent",
         RUN,
         ("AGENT.md", "front matter"),
-        prepare=_write("subagents/mine/AGENT.md", "You are mine.\n"),
+        prepare=write("subagents/mine/AGENT.md", "You are mine.\n"),
     ),
     Row(
         "agent with a wrong field",
         RUN,
         ("AGENT.md", "limits.max_steps"),
-        prepare=_write("subagents/mine/AGENT.md", "---\nname: mine\nlimits: {max_steps: 0}\n---\nBe mine.\n"),
+        prepare=write("subagents/mine/AGENT.md", "---\nname: mine\nlimits: {max_steps: 0}\n---\nBe mine.\n"),
     ),
     Row(
         "agent without AGENT.md",
         ("agents",),
         ("no AGENT.md",),
-        prepare=_write("subagents/mine/notes.txt", "x"),
+        prepare=write("subagents/mine/notes.txt", "x"),
     ),
     Row("agent's name", ("agents", "new", "My Agent"), ("My Agent", "lower-case")),
-    Row("init twice", ("init",), ("exists already",), prepare=_write("harness.toml", "")),
+    Row("init twice", ("init",), ("exists already",), prepare=write("harness.toml", "")),
     Row("missing project", (*RUN, "--project", "nowhere"), ("nowhere", "does not exist")),
 )
 
@@ -193,7 +194,7 @@ SESSIONS = (
         "--html exists",
         ("report", UNKNOWN, "--html", "r.html"),
         ("--html r.html exists", "--force"),
-        prepare=_write("r.html", "mine"),
+        prepare=write("r.html", "mine"),
     ),
     Row("--html nowhere", ("report", UNKNOWN, "--html", "no/r.html"), ("no folder", "make it first")),
     Row("neither id nor --last", ("resume",), ("--last", "Try 'harness resume --help'")),
@@ -277,7 +278,7 @@ TRACES = (
         "export into a folder",
         ("trace", "export", FINISHED, "--json", "--out", "here"),
         ("is a folder",),
-        prepare=_empty_folder("here"),
+        prepare=empty_folder("here"),
     ),
     Row(
         "export a post into a file",
@@ -355,43 +356,4 @@ FORKS = (
     Row("fork for a bundle that is not here", ("resume", GHOSTLY, "--at", "2"), ("bundle ghost",), "main"),
 )
 
-SUBMIT = ("submit", "Why?", "--offline")
-
-QUEUE = (
-    Row("submit nothing", ("submit", " ", "--offline"), ("question is empty", "say what")),
-    Row("submit two upstreams", (*SUBMIT, "--direct"), ("--offline and --direct", "give one")),
-    Row("submit, unknown flow", (*SUBMIT, "--flow", "reserch"), ("no flow named 'reserch'",)),
-    Row("submit, no source", (*SUBMIT, "--sources", "no.md"), ("no.md",)),
-    Row("submit to no queue", (*SUBMIT, "--queue", " "), ("queue's name is empty", "leave it out")),
-    Row("priority no number", (*SUBMIT, "--priority", "high"), ("--priority", "high")),
-    Row("begin at noon", (*SUBMIT, "--begin-at", "noon"), ("'noon' is no time", "90m or 2h")),
-    Row("begin at no date", (*SUBMIT, "--begin-at", "2026-13-01"), ("no time to begin at",)),
-    Row("begin in no time", (*SUBMIT, "--begin-at", "h"), ("no time to begin at",)),
-    Row("begin too far", (*SUBMIT, "--begin-at", "9" * 30 + "d"), ("no time to begin at",)),
-    Row("idle worker", ("worker", "--concurrency", "0"), ("--concurrency", "1<=x<=1000")),
-    Row("worker of no queue", ("worker", "--queues", "a,,b"), ("--queues has an empty name", "NAME,NAME")),
-    Row("wait for nobody", ("wait",), ("Missing argument 'SESSION_ID...'",)),
-    Row("wait for no id", ("wait", "zzz"), ("zzz", "harness sessions")),
-    Row("wait for an unknown one", ("wait", UNKNOWN), ("no session", "harness sessions"), "main"),
-    Row("wait for a foreign one", ("wait", FINISHED, FOREIGN), ("no session", "harness sessions"), "main"),
-    Row("wait no time", ("wait", FINISHED, "--timeout", "0"), ("--timeout", "x>0")),
-    Row("tail an unknown one", ("tail", UNKNOWN), ("no session", "harness sessions"), "main"),
-    Row("tail a foreign one", ("tail", FOREIGN), ("no session", "harness sessions"), "main"),
-    Row("pause a finished one", ("pause", FINISHED), ("ended already",), "main"),
-    Row("pause a foreign one", ("pause", FOREIGN), ("no session", "harness sessions"), "main"),
-    Row("pause a suspended one", ("pause", UNFINISHED), ("suspended already", "nobody goes on"), "main"),
-    Row("submit a finished one", ("resume", FINISHED, "--submit"), ("ended already",), "main"),
-    Row(
-        "submit from a point",
-        ("resume", UNFINISHED, "--submit", "--at", "3"),
-        ("--submit leaves the session to the workers", "without --at"),
-    ),
-    Row(
-        "submit and answer nobody",
-        ("resume", UNFINISHED, "--submit", "--answer", "Go."),
-        ("asks for help",),
-        "main",
-    ),
-)
-
-ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS, *TRACES, *SCORES, *FORKS, *QUEUE)
+ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS, *TRACES, *SCORES, *FORKS)

@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
 from tests.cli.bad_rows import (
+    CHANGED,
     FINISHED,
     FINISHED_TWIN,
     FOREIGN,
@@ -30,7 +31,11 @@ from tests.cli.bad_rows import (
 )
 from tests.cli.hand_made import keep, worked
 from tests.cli.processes import NO_MODEL
+from tests.cli.queue_rows import QUEUE
+from tests.cli.rollout_rows import ROLLOUTS
 from tests.kit.processes import clean_env
+
+ALL_ROWS = (*ROWS, *QUEUE, *ROLLOUTS)
 
 AT_ONCE = 2
 
@@ -74,6 +79,7 @@ async def _sessions(dsn: str) -> None:
         await keep(database, worked(UNFINISHED), status="suspended")
         await keep(database, worked(FOREIGN), tenant="other", status="done")
         await keep(database, worked(GHOSTLY, bundles={"ghost": "v1"}), status="suspended")
+        await keep(database, worked(CHANGED, bundles={"analyst": "v1"}), status="suspended")
         await keep(database, worked(REPLAY, upstream="replay", replays=FINISHED), status="done")
 
 
@@ -131,7 +137,7 @@ def _run(row: Row, databases: Databases, home: Path) -> Told:
     )
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", ALL_ROWS, ids=lambda row: row.name)
 def test_bad_input_is_refused_in_one_sentence(row: Row, told: Callable[[Row], Told]) -> None:
     """The sentence names what is wrong and the remedy; stdout is empty, and nothing was created."""
     found = told(row)
@@ -150,7 +156,7 @@ def test_bad_input_is_refused_in_one_sentence(row: Row, told: Callable[[Row], To
 
 def test_the_rows_have_names_of_their_own() -> None:
     """Two rows of one name would hide one of them."""
-    assert len({row.name for row in ROWS}) == len(ROWS) >= 20
+    assert len({row.name for row in ALL_ROWS}) == len(ALL_ROWS) >= 20
 
 
 def _files(folder: Path) -> set[str]:
@@ -162,7 +168,8 @@ def _stored(dsn: str | None) -> tuple[int, ...]:
         return ()
     counts = (
         "SELECT (SELECT count(*) FROM session), (SELECT count(*) FROM event), "
-        "(SELECT count(*) FROM document), (SELECT count(*) FROM score)"
+        "(SELECT count(*) FROM document), (SELECT count(*) FROM score), "
+        "(SELECT count(*) FROM bundle_version), (SELECT count(*) FROM rollout)"
     )
     with psycopg.connect(dsn) as connection:
         return tuple(connection.execute(counts).fetchone() or ())
