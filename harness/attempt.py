@@ -104,6 +104,15 @@ def sweep_session(home: Path, session_id: str) -> None:
             path.rmdir()
 
 
+def remove_session(home: Path, session_id: str) -> bool:
+    """Remove all that a session has on this machine's disk, and tell whether there was any."""
+    session = home / "sessions" / session_id
+    if not session.exists():
+        return False
+    shutil.rmtree(session, ignore_errors=True)
+    return True
+
+
 def bundled_cli() -> Path:
     """The CLI that the SDK ships."""
     return Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"

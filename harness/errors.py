@@ -7,11 +7,13 @@
     │   ├── BadFlow         a flow names what does not exist or cannot fit together
     │   ├── BadSource       a document cannot be read
     │   ├── NoSuchSession   no session has this id
+    │   ├── BadSessionFile  a file is no session that was exported, or does not fit here
     │   ├── NotResumable    the session is in a state the command cannot go on from
     │   └── NotReplayable   there is no recording of the session to play
     ├── StoreError          Postgres cannot do what was asked
     │   ├── StoreUnavailable  no server answers, or it stopped answering
     │   ├── MigrationRefused  the schema is newer than the code, or an applied migration was edited
+    │   ├── PruneRefused    a session that is kept would be harmed
     │   └── LeaseLost       another process may advance this session now; stop at once
     ├── LeaseHeld           another live process advances this session
     ├── AgentError          an agent run cannot start or go on
@@ -53,6 +55,10 @@ class NoSuchSession(BadInput):
     """No session with this id is visible to this tenant."""
 
 
+class BadSessionFile(BadInput):
+    """A file is no exported session, or cannot be imported here."""
+
+
 class NotResumable(BadInput):
     """The session's state does not allow what was asked."""
 
@@ -71,6 +77,10 @@ class StoreUnavailable(StoreError):
 
 class MigrationRefused(StoreError):
     """The database's schema and this version of the harness do not fit."""
+
+
+class PruneRefused(StoreError):
+    """Pruning would have harmed a session that is kept; it was undone."""
 
 
 class LeaseLost(StoreError):

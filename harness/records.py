@@ -21,6 +21,9 @@ SessionStatus = Literal["queued", "running", "suspended", "done", "needs_help", 
 FINAL: frozenset[str] = frozenset({"done", "needs_help", "failed", "cancelled"})
 """The states an agent run does not leave by itself."""
 
+ENDED: tuple[SessionStatus, ...] = ("done", "failed", "cancelled")
+"""The states in which a session waits for nobody: no answer, no budget, no worker."""
+
 NAMESPACE = uuid.UUID("6f1f6c1e-8a0b-5d57-9c56-2f1c3f0f8a11")
 
 

@@ -256,6 +256,23 @@ class Logs(Record):
     keep_days: int = Field(default=14, ge=1, description="Days after which a log file is removed.")
 
 
+class Housekeeping(Record):
+    """How long what is done is kept. `harness prune` without options acts on it; without it nothing goes."""
+
+    keep_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="Days after which a session that is done, failed or cancelled is pruned; else never.",
+    )
+    span_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="Days after which the spans of such a session, once sent, are dropped; else with it.",
+    )
+
+
 class Langfuse(Record):
     """Where ended spans are exported to. Without both keys nothing is exported."""
 

@@ -23,6 +23,7 @@ from harness.records import Record
 from harness.sections import (
     Folder,
     Hooks,
+    Housekeeping,
     Langfuse,
     Logs,
     McpServer,
@@ -116,6 +117,7 @@ class Settings(Record):
     tracing: Tracing = Field(default_factory=Tracing)
     langfuse: Langfuse = Field(default_factory=Langfuse)
     logs: Logs = Field(default_factory=Logs)
+    housekeeping: Housekeeping = Field(default_factory=Housekeeping)
     mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
 
 

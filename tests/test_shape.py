@@ -96,6 +96,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "beginning",
         "candidate",
         "forking",
+        "housekeeping",
         "library",
         "page",
         "replay",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -16,12 +17,23 @@ from harness.errors import BadInput
 from harness.records import Record
 from harness.settings import Settings
 from harness.store import embedded
-from harness.store.database import place
+from harness.store.database import Database, place
 from harness.store.migrate import check, migrate
+from harness.store.prunable import Choice, ago, prunable
+from harness.store.storage import Storage, read_storage
+
+_USUAL_DAYS = 30
+"""The age of which is told what pruning would free, where the settings name none."""
+
+_LARGEST = 4
+"""Tables that a person is shown."""
 
 
 class DatabaseView(Record):
-    """What there is. `applied` and `pending` migrations are None while an embedded server does not run."""
+    """What there is. What only a server can tell is None while an embedded one does not run.
+
+    `prunable_days` is the age from which `storage` counts ended sessions as prunable.
+    """
 
     kind: Literal["embedded", "own"]
     place: str
@@ -32,6 +44,8 @@ class DatabaseView(Record):
     users: tuple[int, ...] = ()
     applied: tuple[str, ...] | None = None
     pending: tuple[str, ...] | None = None
+    storage: Storage | None = None
+    prunable_days: int | None = None
 
 
 @click.group("db")
@@ -90,10 +104,8 @@ def db_stop(common: Common) -> int:
 async def _look(settings: Settings) -> DatabaseView:
     if settings.dsn is not None:
         dsn = settings.dsn.get_secret_value()
-        schema = await check(dsn)
-        return DatabaseView(
-            kind="own", place=place(dsn), running=True, applied=schema.applied, pending=schema.pending
-        )
+        view = DatabaseView(kind="own", place=place(dsn), running=True)
+        return await _looked_into(view, dsn, settings)
     found = await asyncio.to_thread(_embedded, settings.home)
     if found is None:
         return DatabaseView(kind="embedded", place=str(settings.home), running=False)
@@ -108,8 +120,20 @@ async def _look(settings: Settings) -> DatabaseView:
     )
     if found.dsn is None:
         return view
-    schema = await check(found.dsn)
-    return view.model_copy(update={"applied": schema.applied, "pending": schema.pending})
+    return await _looked_into(view, found.dsn, settings)
+
+
+async def _looked_into(view: DatabaseView, dsn: str, settings: Settings) -> DatabaseView:
+    """The view with what the server tells. With a schema that is not current nothing is measured."""
+    schema = await check(dsn)
+    view = view.model_copy(update={"applied": schema.applied, "pending": schema.pending})
+    if schema.pending:
+        return view
+    days = settings.housekeeping.keep_days or _USUAL_DAYS
+    choice = Choice(tenant=settings.tenant, before=ago(timedelta(days=days)))
+    async with await Database.open(dsn, max_size=1) as database:
+        storage = await read_storage(database, settings.tenant, await prunable(database, choice))
+    return view.model_copy(update={"storage": storage, "prunable_days": days})
 
 
 def _embedded(home: Path) -> embedded.ServerStatus | None:
@@ -145,3 +169,20 @@ def _tell(view: DatabaseView) -> None:
         )
     elif view.pending is not None:
         answer(f"Schema: up to date ({words.number(len(view.applied or ()), 'migration')}).")
+    if view.storage is not None:
+        _tell_storage(view.storage, view.prunable_days or 0)
+
+
+def _tell_storage(storage: Storage, days: int) -> None:
+    largest = ", ".join(f"{each.table} {words.size(each.bytes)}" for each in storage.tables[:_LARGEST])
+    answer(f"Storage: {words.size(sum(each.bytes for each in storage.tables))} in tables; {largest}.")
+    if storage.oldest is None:
+        answer("Sessions: none.")
+        return
+    counts = ", ".join(f"{each.sessions} {each.status.replace('_', ' ')}" for each in storage.sessions)
+    answer(f"Sessions: {counts}; the oldest is of {words.moment(storage.oldest)}.")
+    old = words.number(storage.prunable, "session")
+    answer(
+        f"Prunable: {old} that ended more than {days} days ago, about {words.size(storage.freed_bytes)}; "
+        f"delete them with: harness prune --older-than {days}d"
+    )

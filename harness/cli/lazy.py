@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import keyword
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -42,7 +43,8 @@ class LazyGroup(click.Group):
             return None
         with importing():
             module = importlib.import_module(self._commands_in[cmd_name][0])
-        command = getattr(module, cmd_name)
+        # `import` can be no name of a function.
+        command = getattr(module, f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name)
         if not isinstance(command, click.Command):
             raise TypeError(f"{cmd_name} in {self._commands_in[cmd_name][0]} is no command")
         return command

@@ -6,10 +6,11 @@ import functools
 import math
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -233,14 +234,22 @@ class Out:
         Raises:
             BadInput: it cannot be written, or has appeared in the meantime.
         """
+        with self.opened() as file:
+            file.write(text.encode("utf-8", errors="backslashreplace"))
+
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """Give a file to write to, which takes its place when the block has ended well; raises as `write`."""
         self.check()
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         try:
-            draft.write_text(text, "utf-8", errors="backslashreplace")
+            with draft.open("wb") as file:
+                yield file
             draft.replace(self.path)
         except OSError as problem:
-            draft.unlink(missing_ok=True)
             raise BadInput(f"{self.option} {self.path} cannot be written: {problem.strerror}.") from problem
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def out(function: Function) -> Function:

@@ -11,9 +11,11 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.cli.stderr import say
+
+T = TypeVar("T")
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -70,9 +72,10 @@ class Interrupts:
             self._task.cancel()
 
 
-def run(work: Callable[[Interrupts], Coroutine[Any, Any, int]]) -> int:
-    """Run a command's coroutine to its exit code, with signals handled until the loop is closed and after.
+def run(work: Callable[[Interrupts], Coroutine[Any, Any, T]]) -> T:
+    """Run a command's coroutine to its exit code, or what else it gives.
 
+    Signals are handled until the loop is closed and after:
     `signal.signal` and not `loop.add_signal_handler`, whose handlers are gone before the loop is.
     """
     interrupts = Interrupts()
@@ -85,10 +88,10 @@ def run(work: Callable[[Interrupts], Coroutine[Any, Any, int]]) -> int:
             signal.signal(number, signal.SIG_IGN if interrupts.received else handler)
 
 
-def run_whole(work: Coroutine[Any, Any, int]) -> int:
+def run_whole(work: Coroutine[Any, Any, T]) -> T:
     """Run a command that a signal may cancel anywhere."""
 
-    async def whole(interrupts: Interrupts) -> int:
+    async def whole(interrupts: Interrupts) -> T:
         with interrupts.cancelling():
             return await work
 

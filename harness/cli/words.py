@@ -40,6 +40,8 @@ def moment(at: datetime) -> str:
 
 def size(count: int) -> str:
     """Write a size in bytes."""
+    if count < 1024**2:
+        return f"{count / 1024:.0f} kB"
     return f"{count / 1024**2:.0f} MB" if count < 1024**3 else f"{count / 1024**3:.1f} GB"
 
 

@@ -6,7 +6,7 @@ Every statement outside `transaction` commits by itself, in one round trip.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, LiteralString, Self
@@ -51,6 +51,13 @@ class Connection:
         """Give every row."""
         with self._statement():
             return await (await self._raw.execute(sql, params)).fetchall()
+
+    async def each(self, sql: LiteralString, params: Params | None = None) -> AsyncGenerator[dict[str, Any]]:
+        """Give the rows one by one as they arrive; nothing else may be asked before it is closed."""
+        with self._statement():
+            async with self._raw.cursor() as cursor:
+                async for row in cursor.stream(sql, params):
+                    yield row
 
     async def run(self, sql: LiteralString, params: Params | None = None) -> int:
         """Execute a statement and give how many rows it touched (-1 when that has no meaning)."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from harness.crashpoints import reached
+from harness.errors import NoSuchSession
 from harness.events import AnyPayload, SessionForked, now, plain
 from harness.state import Moves, SessionState, Step
 from harness.store.database import Database, Json
@@ -48,11 +49,11 @@ async def spans_named(database: Database, session_id: str, prefix: str) -> list[
 
 
 async def store_fork(database: Database, fork: Fork, keeper: Keeper | None = KEEP_ALL) -> None:
-    """Write a fork in one transaction. Nothing of its origin is changed or locked.
+    """Write a fork in one transaction. Nothing of its origin is changed, and nobody at work there waits.
 
     `keeper` decides what its root span keeps of the question; without one it has no spans.
 
-    Raises StoreError when it could not be written: then there is no fork.
+    Raises StoreError when it could not be written, NoSuchSession when the origin is gone; there is no fork.
     """
     state, event, edited = fork.state, fork.event, fork.edited
     assert state.created is not None, "a session begins with its creation"
@@ -60,7 +61,8 @@ async def store_fork(database: Database, fork: Fork, keeper: Keeper | None = KEE
     key = {"id": state.id, "origin": event.origin, "at": event.at}
     reached(f"before {event.kind}")
     async with database.transaction() as connection:
-        await connection.run(_SQL["fork_session"], {**key, "question": state.question})
+        if not await connection.run(_SQL["fork_session"], {**key, "question": state.question}):
+            raise NoSuchSession(f"Session {event.origin} has just been pruned; there is nothing to fork.")
         await connection.run(
             _SQL["copy_events"],
             {

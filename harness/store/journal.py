@@ -16,7 +16,7 @@ from harness.events import AnyPayload, Event, now, read_payload
 from harness.records import SessionStatus
 from harness.redaction import Redactor
 from harness.state import SessionState
-from harness.store.database import Database
+from harness.store.database import Connection, Database
 from harness.store.lease import Lease
 from harness.store.patient import PatientDatabase
 from harness.store.queries import queries
@@ -226,7 +226,7 @@ async def forget_responses(database: Database, session_id: str, run_id: str) -> 
     await database.run(_RESPONSES["forget_responses"], {"session_id": session_id, "agent_run_id": run_id})
 
 
-async def read_events(database: Database, session_id: str, after: int = 0) -> list[Event]:
+async def read_events(database: Database | Connection, session_id: str, after: int = 0) -> list[Event]:
     """Read a session's events with `seq` greater than `after`, in order.
 
     Raises:

@@ -83,7 +83,7 @@ async def recorded_auxiliaries(database: Database, session_id: str, path: str) -
     return [_recording(row) for row in rows]
 
 
-async def count_recorded(database: Database, session_id: str) -> int:
+async def count_recorded(database: Database | Connection, session_id: str) -> int:
     """Count the calls of a session that were answered and recorded."""
     row = await database.one(_SQL["count_recorded"], {"session_id": session_id})
     return int(row["calls"]) if row else 0

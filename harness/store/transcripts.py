@@ -24,7 +24,7 @@ from claude_agent_sdk import (
 from harness.crashpoints import reached
 from harness.errors import LeaseLost, StoreUnavailable
 from harness.redaction import Redactor
-from harness.store.database import Database
+from harness.store.database import Connection, Database
 from harness.store.lease import Lease
 from harness.store.queries import queries
 
@@ -148,7 +148,7 @@ class TranscriptStore(SessionStore):
         }
 
 
-async def read_transcript(database: Database, scope: str, claude_session_id: str) -> list[Entry]:
+async def read_transcript(database: Database | Connection, scope: str, claude_session_id: str) -> list[Entry]:
     """Read a Claude session's main transcript as it is stored, in the order it was written."""
     rows = await database.all(
         _SQL["load_entries"], {"scope": scope, "claude_session_id": claude_session_id, "subpath": ""}

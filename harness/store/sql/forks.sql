@@ -5,10 +5,12 @@ select span_id, seq from span
  limit 2;
 
 -- name: fork_session
+-- The lock hinders nobody but who would prune the origin: it stays until all of it is copied.
 insert into session (id, tenant, flow, question, status, head, forked_from, forked_at)
 select %(id)s, tenant, flow, %(question)s, 'suspended', %(at)s + 1, id, %(at)s
   from session
- where id = %(origin)s;
+ where id = %(origin)s
+   for key share;
 
 -- name: copy_events
 -- Times and spans stay: the events took place when and where the origin says. Only the last may be another.

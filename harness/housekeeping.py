@@ -1,0 +1,66 @@
+"""What bounds the storage: old sessions, sent spans, tool answers past their time, and folders, removed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from harness.attempt import remove_session
+from harness.records import Record
+from harness.settings import Settings
+from harness.store.database import Database
+from harness.store.prunable import Choice, Prunable, ago, choice_of, prunable
+from harness.store.pruning import drop_expired_answers, drop_sent_spans, drop_unused_documents, prune
+
+
+class Tidied(Record):
+    """What has gone: sessions, working folders on this machine, documents, spans, and tools' answers."""
+
+    sessions: int = 0
+    folders: int = 0
+    documents: int = 0
+    spans: int = 0
+    tool_answers: int = 0
+
+
+async def keep_house(database: Database, settings: Settings, *, every_tenant: bool = False) -> Tidied:
+    """Do what `[housekeeping]` says, for the tenant of the settings or for every one.
+
+    Safe to call from many processes at once, and at any moment again. It is for workers to call now and then.
+
+    Raises:
+        PruneRefused: a session that is kept would have been harmed; its batch was undone.
+    """
+    choice = choice_of(settings, every_tenant=every_tenant)
+    chosen = await prunable(database, choice) if choice else []
+    return await tidy(database, settings, chosen, choice, every_tenant=every_tenant)
+
+
+async def tidy(
+    database: Database,
+    settings: Settings,
+    chosen: list[Prunable],
+    choice: Choice | None,
+    *,
+    every_tenant: bool = False,
+) -> Tidied:
+    """Delete the sessions that were `chosen` by a `choice`, and all that nobody uses any more.
+
+    Raises:
+        PruneRefused: as `keep_house`.
+    """
+    sessions = folders = spans = 0
+    if choice is not None:
+        async for gone in prune(database, chosen, choice.before):
+            sessions += len(gone)
+            # Only after the commit: what is rolled back keeps its folder.
+            folders += sum(remove_session(settings.home, session_id) for session_id in gone)
+    if (days := settings.housekeeping.span_days) is not None:
+        tenant = None if every_tenant else settings.tenant
+        spans = await drop_sent_spans(database, tenant, ago(timedelta(days=days)))
+    return Tidied(
+        sessions=sessions,
+        folders=folders,
+        documents=await drop_unused_documents(database),
+        spans=spans,
+        tool_answers=await drop_expired_answers(database),
+    )
