@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks import (
     agent_run_cpu,
+    dispatch,
     embedded_start,
     gateway,
     journal_append,
@@ -29,6 +30,7 @@ BENCHMARKS: Mapping[str, Callable[[bool], list[Row]]] = {
     "offline_run": offline_run.measure,
     "observing": observing.measure,
     "resume_time": resume_time.measure,
+    "dispatch": dispatch.measure,
 }
 
 

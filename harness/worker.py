@@ -135,10 +135,10 @@ class Worker:
 
     async def _make_room(self) -> None:
         """Leave the youngest session of the tenant with the most, for a tenant that has waited too long."""
+        if any(hand.order is not None for hand in self._hands.values()):
+            return  # It takes a session a while to come to its checkpoint; no other need go meanwhile.
         at_work = await self._queue.at_work()
-        several = [
-            hand for hand in self._hands.values() if at_work[hand.claimed.tenant] > 1 and hand.order is None
-        ]
+        several = [hand for hand in self._hands.values() if at_work[hand.claimed.tenant] > 1]
         if not several or await self._queue.ask_for_room(self._told.share_after_s) is None:
             return
         most = max(several, key=lambda hand: (at_work[hand.claimed.tenant], hand.since))

@@ -6,6 +6,8 @@ transaction; two workers never get the same session, and none waits for another.
 
 from __future__ import annotations
 
+import asyncio
+import random
 import socket
 import time
 from collections import Counter
@@ -18,6 +20,9 @@ from harness.store.notices import CHANNEL
 from harness.store.queries import queries
 
 _SQL = queries("queue")
+
+BUSY_S = 1.0
+"""How long a claim looks again at tenants that others claim from; one of those may have been frozen at it."""
 
 
 @dataclass(frozen=True)
@@ -40,29 +45,40 @@ class Queue:
     async def claim(self, ttl_s: float) -> Claimed | None:
         """Take the session whose turn it is, with a lease of `ttl_s` seconds; None when none is due."""
         passed_over: list[str] = []
+        busy: list[str] = []
+        began = time.monotonic()
         while True:
             asked = time.monotonic()
             async with self._database.transaction() as connection:
                 turn = await connection.one(
-                    _SQL["tenant_in_turn"], {"queues": self._queues, "passed_over": passed_over}
+                    _SQL["tenant_in_turn"], {"queues": self._queues, "passed_over": passed_over + busy}
                 )
-                if turn is None:
+                row = None
+                if turn is not None and turn["free"]:
+                    row = await connection.one(
+                        _SQL["claim"],
+                        {
+                            "tenant": turn["name"],
+                            "queues": self._queues,
+                            "holder": Json(Holder.here().model_dump()),
+                            "ttl": ttl_s,
+                        },
+                    )
+            if turn is None:
+                if not busy or asked - began > BUSY_S:
                     return None
-                row = await connection.one(
-                    _SQL["claim"],
-                    {
-                        "tenant": turn["name"],
-                        "queues": self._queues,
-                        "holder": Json(Holder.here().model_dump()),
-                        "ttl": ttl_s,
-                    },
-                )
-            if row is not None:
+                # Nobody else has anything due: those that others claim from are worth another look.
+                busy.clear()
+                await asyncio.sleep(random.uniform(0.002, 0.02))
+            elif row is not None:
                 session_id = str(row["id"])
                 lease = Lease(self._database, session_id, row["token"], ttl_s, asked, row["seen_at"])
                 return Claimed(session_id, turn["name"], lease, row["claims"])
-            # Another worker took its last place, or has its sessions in hand just now.
-            passed_over.append(turn["name"])
+            elif turn["free"]:
+                # Another worker took its last place, or has its sessions in hand just now.
+                passed_over.append(turn["name"])
+            else:
+                busy.append(turn["name"])
 
     async def free_those_of_the_dead(self) -> int:
         """End the leases of this host's processes that are gone, and give how many: they need not run out."""
@@ -88,7 +104,7 @@ class Queue:
     async def empty(self) -> bool:
         """Whether no session is due or with a worker."""
         row = await self._database.one(_SQL["left"], {"queues": self._queues})
-        return row is None or row["sessions"] == 0
+        return row is None or not row["any"]
 
 
 async def put(database: Database, lease: Lease, queue: str, priority: int) -> None:
