@@ -22,6 +22,7 @@ COMMANDS = {
     "resume": ("harness.cli.resume", "Go on with a session from its last checkpoint."),
     "submit": ("harness.cli.submit", "Leave a question to the workers."),
     "worker": ("harness.cli.worker", "Advance submitted sessions in this process."),
+    "metrics": ("harness.cli.metrics", "Show how the queue stands, as Prometheus reads it."),
     "wait": ("harness.cli.follow", "Wait until sessions have ended."),
     "tail": ("harness.cli.follow", "Follow a session live, from any machine."),
     "pause": ("harness.cli.sessions", "Stop a session at its next checkpoint, until it is resumed."),

@@ -12,6 +12,7 @@
     │   └── NotReplayable   there is no recording of the session to play
     ├── StoreError          Postgres cannot do what was asked
     │   ├── StoreUnavailable  no server answers, or it stopped answering
+    │   ├── JournalRefused    a session was written by a newer version of the harness
     │   ├── MigrationRefused  the schema is newer than the code, or an applied migration was edited
     │   ├── PruneRefused    a session that is kept would be harmed
     │   └── LeaseLost       another process may advance this session now; stop at once
@@ -81,6 +82,10 @@ class MigrationRefused(StoreError):
 
 class PruneRefused(StoreError):
     """Pruning would have harmed a session that is kept; it was undone."""
+
+
+class JournalRefused(StoreError):
+    """A session's journal holds what only a newer version of the harness can read."""
 
 
 class LeaseLost(StoreError):

@@ -151,6 +151,17 @@ class Workers(Record):
         ge=1,
         description="How often in a row a session is taken up without a model call being answered.",
     )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Where a worker serves its metrics to Prometheus; 0 takes a free port, none serves none.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="The address it serves them at; `0.0.0.0` lets others read them, with no password.",
+    )
 
 
 class StdioServer(Record):

@@ -29,7 +29,7 @@ from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.state import SessionState
 from harness.stopping import Stop, Stopping
-from harness.store.journal import Journal
+from harness.store.journal import Journal, Listener
 from harness.store.lease import Lease
 from harness.store.rollouts import settle_rollouts
 
@@ -46,6 +46,8 @@ class Tools:
     hooks: tuple[Hook, ...]
     project: Path
     redactor: Redactor
+    listeners: tuple[Listener, ...] = ()
+    """Hear every event of every session that is taken up."""
 
 
 class Session:
@@ -70,7 +72,8 @@ class Session:
         self._max_concurrent = max_concurrent
         self._event: Literal["session.started", "session.resumed"] = event
         self._result: Result | None = None
-        self._lost: str | None = None
+        self.lost: str | None = None
+        """Why the lease was lost, should it have been."""
         self._stopping = Stopping()
         self._on_trouble = on_trouble
 
@@ -105,8 +108,8 @@ class Session:
                 async for line in changes:
                     yield line
             self._result = result(self.state)
-            if self._lost is not None:
-                lost = {"status": "suspended", "problem": self._lost}
+            if self.lost is not None:
+                lost = {"status": "suspended", "problem": self.lost}
                 self._result = self._result.model_copy(update=lost)
             yield self._result
             await settle_rollouts(database, self.state)
@@ -133,7 +136,7 @@ class Session:
             try:
                 work.result()
             except LeaseLost as problem:
-                self._lost = str(problem)
+                self.lost = str(problem)
 
     async def _advance(self, lease: Lease) -> None:
         SESSION_ID.set(self.id)

@@ -43,6 +43,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "HARNESS_TENANT": "tenant",
     "ANTHROPIC_BASE_URL": "upstream.base_url",
     "ANTHROPIC_API_KEY": "upstream.api_key",
+    "HARNESS_METRICS_PORT": "worker.metrics_port",
+    "HARNESS_METRICS_HOST": "worker.metrics_host",
     "LANGFUSE_PUBLIC_KEY": "langfuse.public_key",
     "LANGFUSE_SECRET_KEY": "langfuse.secret_key",
     "LANGFUSE_HOST": "langfuse.base_url",

@@ -98,6 +98,8 @@ async def resumed(
     if wishes.record and state.created is not None and state.created.upstream == "direct":
         raise BadInput(NO_WIRE)
     journal = open_journal(database, lease, state, tools.settings, tools.redactor)
+    for listener in tools.listeners:
+        journal.listen(listener)
     await database.run(_SQL["clear_stop"], {"id": state.id, "token": lease.token})
     here = Holder.here()
     goes_on = ev.SessionResumed(

@@ -10,13 +10,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness import events as ev
 from harness.backoff import pause_s
 from harness.beginning import open_journal
-from harness.errors import HarnessError, LeaseLost, StoreError, StoreUnavailable
+from harness.errors import HarnessError, JournalRefused, LeaseLost, StoreError, StoreUnavailable
 from harness.log_fields import about
 from harness.progress import Result
 from harness.records import Record
@@ -24,7 +24,7 @@ from harness.session import Session, Tools
 from harness.state import SessionState
 from harness.stopping import Stop
 from harness.store.database import Database
-from harness.store.journal import load_state
+from harness.store.journal import Listener, load_state
 from harness.store.notices import listening
 from harness.store.queue import Claimed, Queue, tell
 from harness.taking_up import take_up
@@ -42,13 +42,27 @@ _STOPPED = Stop("Its worker was stopped.", "worker")
 
 
 class Worked(Record):
-    """A line of what a worker does: a session was claimed, or left as its status says."""
+    """A line of what a worker does: a session was claimed, or left as its status says.
+
+    `waited_s` is for how long it could have been claimed. One that is left may also be `lease_lost`, or
+    `dropped`, because it could not be read; of such a one `tenant` may be empty.
+    """
 
     event: Literal["session.claimed", "session.left"]
     session_id: str
     tenant: str
     status: str
     problem: str | None = None
+    waited_s: float = 0.0
+
+
+class Pulse(Record):
+    """How a worker fares: its `sessions` of `places`, and how long ago it looked for due ones."""
+
+    draining: bool
+    sessions: int
+    places: int
+    looked_s: float
 
 
 @dataclass
@@ -79,16 +93,32 @@ class Worker:
         self._queue = Queue(database, queues)
         self._concurrency = concurrency
         self.tell_of = tell_of
+        self._hearing: list[Callable[[Worked], None]] = []
         self._hands: dict[asyncio.Task[None], _Hand] = {}
         self._news = asyncio.Event()
         self._draining = asyncio.Event()
         self._swept = 0.0
+        self._looked = time.monotonic()
         self._away = False
 
     def drain(self) -> None:
         """Take nothing up any more, and hand what is at work back at its next checkpoint."""
         self._draining.set()
         self._news.set()
+
+    def listen(self, hear: Callable[[Worked], None], follow: Listener) -> None:
+        """Let `hear` know what `tell_of` is told, and `follow` every event of the sessions at work."""
+        self._hearing.append(hear)
+        self._tools = replace(self._tools, listeners=(*self._tools.listeners, follow))
+
+    def pulse(self) -> Pulse:
+        """Tell how the worker fares."""
+        return Pulse(
+            draining=self._draining.is_set(),
+            sessions=len(self._hands),
+            places=self._concurrency,
+            looked_s=time.monotonic() - self._looked,
+        )
 
     async def run(self, *, until_empty: bool = False) -> None:
         """Advance sessions until told to drain, or with `until_empty` until none is due or at work anywhere.
@@ -114,6 +144,7 @@ class Worker:
     async def _look(self) -> bool:
         """Take up what is due, as far as there is room; True when nothing is left to do anywhere."""
         self._reap()
+        self._looked = time.monotonic()
         try:
             if time.monotonic() - self._swept > SWEEP_S:
                 self._swept = time.monotonic()
@@ -177,13 +208,17 @@ class Worker:
         lease.start()
         try:
             state = await load_state(self._database, lease.session_id)
-            self._say("session.claimed", state, state.status, None)
+            self._say("session.claimed", hand, state.status, None)
             ended = await self._advance(hand, state)
-            self._say("session.left", state, ended.status, ended.problem)
+            self._say("session.left", hand, ended.status, ended.problem)
         except LeaseLost as problem:
             log.warning("%s", problem, extra=about("lease_lost", session_id=lease.session_id))
+            self._say("session.left", hand, "lease_lost", str(problem))
         except StoreError as problem:
             log.warning("%s", problem, extra=about("session_dropped", session_id=lease.session_id))
+            if isinstance(problem, JournalRefused):
+                await self._queue.leave_to_others(hand.claimed)
+            self._say("session.left", hand, "dropped", str(problem))
         finally:
             await asyncio.shield(lease.release())
 
@@ -215,6 +250,8 @@ class Worker:
         if hand.order is not None:
             session.stop(hand.order)
         ended = await session.result()
+        if session.lost is not None:
+            raise LeaseLost(session.lost)
         if ended.status == "queued":
             await tell(self._database)
         return ended
@@ -230,10 +267,17 @@ class Worker:
     def _say(
         self,
         event: Literal["session.claimed", "session.left"],
-        state: SessionState,
+        hand: _Hand,
         status: str,
         problem: str | None,
     ) -> None:
-        self.tell_of(
-            Worked(event=event, session_id=state.id, tenant=state.tenant, status=status, problem=problem)
+        worked = Worked(
+            event=event,
+            session_id=hand.claimed.session_id,
+            tenant=hand.claimed.tenant,
+            status=status,
+            problem=problem,
+            waited_s=hand.claimed.waited_s,
         )
+        for hear in (self.tell_of, *self._hearing):
+            hear(worked)

@@ -98,6 +98,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "forking",
         "housekeeping",
         "library",
+        "metrics",
         "page",
         "replay",
         "request",

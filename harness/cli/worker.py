@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +15,7 @@ from harness.cli.signals import Interrupts, run
 from harness.cli.stderr import say
 
 if TYPE_CHECKING:
+    from harness.library import Harness
     from harness.worker import Worked
 
 
@@ -25,9 +28,17 @@ if TYPE_CHECKING:
 @click.option(
     "--queues", metavar="NAME,NAME", help="Whose sessions it takes; by default as the settings say."
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Serve metrics for Prometheus at this port of worker.metrics_host, the loopback address by default.",
+)
 @click.option("--until-empty", is_flag=True, help="End when no session is due or at work any more.")
 @common
-def worker(common: Common, concurrency: int | None, queues: str | None, until_empty: bool) -> int:
+def worker(
+    common: Common, concurrency: int | None, queues: str | None, metrics_port: int | None, until_empty: bool
+) -> int:
     """Advance submitted sessions of all tenants, as many at a time as --concurrency says.
 
     SIGTERM or Ctrl-C drains it: nothing is taken up any more, and what is at work is handed back to the queue
@@ -38,9 +49,14 @@ def worker(common: Common, concurrency: int | None, queues: str | None, until_em
         raise click.UsageError("--queues has an empty name; write it as NAME,NAME")
 
     async def work(interrupts: Interrupts) -> int:
-        async with common.harness() as harness:
+        async with common.harness() as harness, AsyncExitStack() as stack:
+            at = _listening(harness, metrics_port, stack)
             made = await harness.worker(concurrency=concurrency, queues=names)
             made.tell_of = answer_json if common.as_json else _say
+            if at is not None:
+                from harness.metrics.serving import serving  # here, for workers without metrics
+
+                await stack.enter_async_context(serving(at, made, await harness.database(), harness.settings))
             interrupts.notice = "Handing the sessions back at their next checkpoint ..."
             with interrupts.calling(made.drain):
                 say("Waiting for sessions.")
@@ -50,8 +66,22 @@ def worker(common: Common, concurrency: int | None, queues: str | None, until_em
     return run(work)
 
 
+def _listening(harness: Harness, port: int | None, stack: AsyncExitStack) -> socket.socket | None:
+    """Take the address of the metrics, before anything is opened that a taken one would leave behind."""
+    told = harness.settings.worker
+    port = told.metrics_port if port is None else port
+    if port is None:
+        return None
+    from harness.metrics.serving import listen
+
+    at = stack.enter_context(listen(told.metrics_host, port))
+    say(f"Metrics are at http://{told.metrics_host}:{at.getsockname()[1]}/metrics.")
+    return at
+
+
 def _say(worked: Worked) -> None:
     problem = f": {worked.problem}" if worked.problem else ""
     verb = "takes up" if worked.event == "session.claimed" else "leaves"
     standing = worked.status.replace("_", " ")
-    say(f"{verb} {words.short(worked.session_id)} of {worked.tenant}, {standing}{problem}")
+    whose = f" of {worked.tenant}" if worked.tenant else ""
+    say(f"{verb} {words.short(worked.session_id)}{whose}, {standing}{problem}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.crashpoints import reached
-from harness.errors import NoSuchSession, StoreError
+from harness.errors import JournalRefused, NoSuchSession
 from harness.events import AnyPayload, Event, now, read_payload
 from harness.records import SessionStatus
 from harness.redaction import Redactor
@@ -230,14 +230,14 @@ async def read_events(database: Database | Connection, session_id: str, after: i
     """Read a session's events with `seq` greater than `after`, in order.
 
     Raises:
-        StoreError: an event was written by a newer harness.
+        JournalRefused: an event was written by a newer harness.
     """
     rows = await database.all(_SQL["events"], {"session_id": session_id, "after": after})
     return [_event(row) for row in rows]
 
 
 async def read_events_of(database: Database, session_id: str, kinds: Sequence[str]) -> list[Event]:
-    """Read a session's events of these kinds, in order. Raises StoreError as `read_events` does."""
+    """Read a session's events of these kinds, in order. Raises as `read_events` does."""
     rows = await database.all(_SQL["events_of_kinds"], {"session_id": session_id, "kinds": list(kinds)})
     return [_event(row) for row in rows]
 
@@ -266,7 +266,7 @@ def _event(row: dict[str, Any]) -> Event:
     try:
         payload = read_payload(row["kind"], row["version"], row["payload"])
     except ValueError as problem:
-        raise StoreError(
+        raise JournalRefused(
             f"Event {row['seq']} ({row['kind']}, version {row['version']}) of session {row['session_id']} "
             "cannot be read by this version of the harness; use the version that wrote it, or a newer one."
         ) from problem

@@ -7,6 +7,7 @@ transaction; two workers never get the same session, and none waits for another.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 import time
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.errors import StoreUnavailable
 from harness.store.database import Database, Json
 from harness.store.lease import Holder, Lease
 from harness.store.notices import CHANNEL
@@ -27,12 +29,16 @@ BUSY_S = 1.0
 
 @dataclass(frozen=True)
 class Claimed:
-    """A session that is this worker's now; `tries` counts claims since a model call was last settled."""
+    """A session that is this worker's now; `tries` counts claims since a model call was last settled.
+
+    `waited_s` is for how many seconds it could have been claimed.
+    """
 
     session_id: str
     tenant: str
     lease: Lease
     tries: int
+    waited_s: float
 
 
 class Queue:
@@ -41,6 +47,7 @@ class Queue:
     def __init__(self, database: Database, queues: Sequence[str]) -> None:
         self._database = database
         self._queues = list(queues)
+        self._not_ours: list[str] = []
 
     async def claim(self, ttl_s: float) -> Claimed | None:
         """Take the session whose turn it is, with a lease of `ttl_s` seconds; None when none is due."""
@@ -51,7 +58,7 @@ class Queue:
             asked = time.monotonic()
             async with self._database.transaction() as connection:
                 turn = await connection.one(
-                    _SQL["tenant_in_turn"], {"queues": self._queues, "passed_over": passed_over + busy}
+                    _SQL["tenant_in_turn"], {**self._ours, "passed_over": passed_over + busy}
                 )
                 row = None
                 if turn is not None and turn["free"]:
@@ -59,7 +66,7 @@ class Queue:
                         _SQL["claim"],
                         {
                             "tenant": turn["name"],
-                            "queues": self._queues,
+                            **self._ours,
                             "holder": Json(Holder.here().model_dump()),
                             "ttl": ttl_s,
                         },
@@ -73,12 +80,24 @@ class Queue:
             elif row is not None:
                 session_id = str(row["id"])
                 lease = Lease(self._database, session_id, row["token"], ttl_s, asked, row["seen_at"])
-                return Claimed(session_id, turn["name"], lease, row["claims"])
+                return Claimed(session_id, turn["name"], lease, row["claims"], row["waited_s"])
             elif turn["free"]:
                 # Another worker took its last place, or has its sessions in hand just now.
                 passed_over.append(turn["name"])
             else:
                 busy.append(turn["name"])
+
+    async def leave_to_others(self, claimed: Claimed) -> None:
+        """Claim a session no more, and undo that it was: another version of the harness has to take it up.
+
+        Those who can read it are neither kept from it nor have a try less.
+        """
+        self._not_ours.append(claimed.session_id)
+        # With the store away one try too many is counted; the session is left all the same.
+        with contextlib.suppress(StoreUnavailable):
+            await self._database.run(
+                _SQL["unclaim"], {"id": claimed.session_id, "token": claimed.lease.token}
+            )
 
     async def free_those_of_the_dead(self) -> int:
         """End the leases of this host's processes that are gone, and give how many: they need not run out."""
@@ -98,13 +117,17 @@ class Queue:
 
         It is named once in that time, to whoever asks first.
         """
-        row = await self._database.one(_SQL["ask_for_room"], {"queues": self._queues, "after_s": after_s})
+        row = await self._database.one(_SQL["ask_for_room"], {**self._ours, "after_s": after_s})
         return None if row is None else str(row["name"])
 
     async def empty(self) -> bool:
         """Whether no session is due or with a worker."""
-        row = await self._database.one(_SQL["left"], {"queues": self._queues})
+        row = await self._database.one(_SQL["left"], self._ours)
         return row is None or not row["any"]
+
+    @property
+    def _ours(self) -> dict[str, list[str]]:
+        return {"queues": self._queues, "not_ours": self._not_ours}
 
 
 async def put(database: Database, lease: Lease, queue: str, priority: int) -> None:

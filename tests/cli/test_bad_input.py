@@ -30,12 +30,14 @@ from tests.cli.bad_rows import (
     Where,
 )
 from tests.cli.hand_made import keep, worked
+from tests.cli.housekeeping_rows import HOUSEKEEPING
+from tests.cli.metrics_rows import METRICS
 from tests.cli.processes import NO_MODEL
 from tests.cli.queue_rows import QUEUE
 from tests.cli.rollout_rows import ROLLOUTS
 from tests.kit.processes import clean_env
 
-ALL_ROWS = (*ROWS, *QUEUE, *ROLLOUTS)
+ALL_ROWS = (*ROWS, *HOUSEKEEPING, *METRICS, *QUEUE, *ROLLOUTS)
 
 AT_ONCE = 2
 

@@ -27,6 +27,7 @@ select turn.name, turn.max_sessions is null or locked.name is not null as free
             select from session
              where tenant = candidate.name and queue = its.queue
                and due_at <= statement_timestamp() and lease_until <= statement_timestamp()
+               and not id = any(%(not_ours)s::uuid[])
              order by priority desc, due_at
              limit 1
          ) as first
@@ -44,12 +45,14 @@ select turn.name, turn.max_sessions is null or locked.name is not null as free
 -- name: claim
 -- A statement of its own, so that it sees what was claimed before the tenant's row was locked.
 with best as (
-    select first.id
+    select first.id, first.since
       from unnest(%(queues)s::text[]) as its (queue)
      cross join lateral (
-        select id, priority, due_at from session
+        select id, priority, due_at, greatest(due_at, updated_at, lease_until) as since
+          from session
          where tenant = %(tenant)s and queue = its.queue
            and due_at <= statement_timestamp() and lease_until <= statement_timestamp()
+           and not id = any(%(not_ours)s::uuid[])
          order by priority desc, due_at
          limit 1
            for update skip locked
@@ -78,7 +81,13 @@ update session
                 end
   from best
  where session.id = best.id
-returning session.id, token, seen_at, claims;
+returning session.id, token, seen_at, claims,
+          greatest(0, extract(epoch from statement_timestamp() - best.since))::float8 as waited_s;
+
+-- name: unclaim
+update session
+   set claims = greatest(claims - 1, 0), due_at = least(due_at, statement_timestamp())
+ where id = %(id)s and token = %(token)s and due_at is not null;
 
 -- name: held_here
 -- Sessions for workers whose holder was a process of this host; it may be dead, with time left in its lease.
@@ -113,6 +122,7 @@ update tenant
          where tenant = tenant.name and queue = any(%(queues)s)
            and due_at < statement_timestamp() - make_interval(secs => %(after_s)s)
            and lease_until <= statement_timestamp()
+           and not id = any(%(not_ours)s::uuid[])
      )
        and not exists (
         select from session
@@ -128,6 +138,7 @@ returning name;
 -- Whether a session waits for workers or is with one, of these queues; those that begin later do not count.
 select exists (
     select from session where queue = any(%(queues)s) and due_at <= statement_timestamp()
+       and not id = any(%(not_ours)s::uuid[])
  ) as any;
 
 -- name: notify
