@@ -67,24 +67,24 @@ class Holder(Record):
 
     @property
     def on_this_host(self) -> bool:
-        """Whether its process table is the one we can read."""
-        return self.host == socket.gethostname() and bool(boot_id())
+        """Whether its process table is the one we can read; two machines may have one name."""
+        return (self.host, self.boot_id) == (socket.gethostname(), boot_id())
 
     @property
     def known_dead(self) -> bool:
-        """Whether the process is certainly gone: same host, and no such process since."""
-        if not self.on_this_host:
-            return False
-        return self.boot_id != boot_id() or not process_alive(self.pid, self.process_started)
+        """Whether the process is certainly gone: same host since its start, and no such process."""
+        return self.on_this_host and not process_alive(self.pid, self.process_started)
 
 
 @cache
 def boot_id() -> str:
-    """Name this boot of this machine: the kernel's boot id, or the boot time where there is none."""
-    path = Path("/proc/sys/kernel/random/boot_id")
-    if path.exists():
-        return path.read_text().strip()
-    return str(int(psutil.boot_time()))
+    """Name this boot of this machine, and of its containers this one: each has a process table of its own.
+
+    That is the kernel's boot id, or the boot time where there is none, and the namespace of process ids.
+    """
+    path, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    boot = path.read_text().strip() if path.exists() else str(int(psutil.boot_time()))
+    return f"{boot} {namespace.readlink()}" if namespace.is_symlink() else boot
 
 
 def process_alive(pid: int, started: float) -> bool:
