@@ -38,6 +38,7 @@ COMMANDS = {
         "harness.cli.trace",
         "See whether spans have reached their receiver, send them, or write them out.",
     ),
+    "tenants": ("harness.cli.tenants", "Say what each tenant may use, and see what it has used."),
     "export": ("harness.cli.transfer", "Write a session into one file."),
     "import": ("harness.cli.transfer", "Make a session from such a file, also in another database."),
     "prune": ("harness.cli.prune", "Delete old sessions, and what nobody uses any more."),

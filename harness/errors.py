@@ -9,7 +9,8 @@
     │   ├── NoSuchSession   no session has this id
     │   ├── BadSessionFile  a file is no session that was exported, or does not fit here
     │   ├── NotResumable    the session is in a state the command cannot go on from
-    │   └── NotReplayable   there is no recording of the session to play
+    │   ├── NotReplayable   there is no recording of the session to play
+    │   └── NotAllowed      the tenant's limits forbid it
     ├── StoreError          Postgres cannot do what was asked
     │   ├── StoreUnavailable  no server answers, or it stopped answering
     │   ├── JournalRefused    a session was written by a newer version of the harness
@@ -19,6 +20,7 @@
     ├── LeaseHeld           another live process advances this session
     ├── AgentError          an agent run cannot start or go on
     └── GatewayError        the door to the model cannot be opened
+        └── BudgetSpent     the tenant's budget has no room for a model call now
 
 Every message is one sentence that says what is wrong and what to do about it.
 """
@@ -68,6 +70,10 @@ class NotReplayable(BadInput):
     """The session cannot be played again."""
 
 
+class NotAllowed(BadInput):
+    """The limits of the tenant forbid what was asked."""
+
+
 class StoreError(HarnessError):
     """Postgres cannot do what was asked."""
 
@@ -102,3 +108,20 @@ class AgentError(HarnessError):
 
 class GatewayError(HarnessError):
     """The gateway cannot serve model calls."""
+
+
+class BudgetSpent(GatewayError):
+    """The budget of a session's tenant has no room for its next model call.
+
+    `revision` tells which limits of the tenant's those were. `again_s` are the seconds until there may be
+    room again, for a session that workers go on with then; None when a person has to do something. `passing`
+    says that only calls on the wire are in the way, which may turn out to have used less.
+    """
+
+    def __init__(
+        self, problem: str, *, revision: int, again_s: float | None = None, passing: bool = False
+    ) -> None:
+        super().__init__(problem)
+        self.revision = revision
+        self.again_s = again_s
+        self.passing = passing

@@ -29,10 +29,12 @@ from harness.errors import NoSuchSession, NotResumable
 from harness.flow import AnyNode, Flow
 from harness.forking import prepare
 from harness.hook_chain import load_hooks
+from harness.permit import permitted_to_go_on
 from harness.progress import Result, result
+from harness.records import NO_LIMITS, Limits
 from harness.redaction import Redactor
 from harness.replay import ReplayReport, played_again, replay_report
-from harness.request import Options, Request, check, question_text
+from harness.request import Bounds, Budget, Options, Request, check, question_text
 from harness.resumable import check_answer, check_resumable, ended_for_good
 from harness.rolling_out import Recheck
 from harness.session import Session, Tools
@@ -177,10 +179,9 @@ class Harness:
         at: int | str | None = None,
         edits: Mapping[str, Any] | None = None,
         answer: str | None = None,
-        budget_usd: float | None = None,
-        max_concurrent: int | None = None,
         record: bool | None = None,
         on_wait: OnWait | None = None,
+        **bounds: Unpack[Bounds],
     ) -> Session:
         """Take a session up where its journal ends; one that has ended for good is only summed up again.
 
@@ -193,18 +194,18 @@ class Harness:
             LeaseHeld: a living process is at work on it.
             BadInput: it cannot go on so, or cannot be forked so.
         """
+        wishes = Wishes(answer=answer, record=record, **bounds)
         if at is not None:
-            forked = await self._prepared(session_id, at, edits or {})
+            forked = await self._prepared(session_id, at, edits, wishes.limits)
             # It has no name yet that a person could know it by.
             unborn = replace(forked.state, id=session_id)
-            check_resumable(unborn, budget_usd, self.settings, await self._bundles(unborn))
+            check_resumable(unborn, wishes.limits, self.settings, await self._bundles(unborn))
             check_answer(unborn, answer)
             await store_fork(await self.database(), forked, self._keeper)
             session_id = forked.state.id
         state = await self.state(session_id)
         if ended_for_good(state):
             return closed(self._tools, await self.database(), state)
-        wishes = Wishes(None, answer, budget_usd, max_concurrent, record)
         return await self._take_up(state, wishes, on_wait)
 
     async def fork(self, session_id: str, *, at: int | str, edits: Mapping[str, Any] | None = None) -> str:
@@ -218,18 +219,12 @@ class Harness:
             NoSuchSession: there is none of this id.
             BadInput: there is no such point, or the edits cannot be made; nothing has been created.
         """
-        forked = await self._prepared(session_id, at, edits or {})
+        forked = await self._prepared(session_id, at, edits)
         await store_fork(await self.database(), forked, self._keeper)
         return forked.state.id
 
     async def ask(
-        self,
-        session_id: str,
-        question: str,
-        *,
-        budget_usd: float | None = None,
-        max_concurrent: int | None = None,
-        on_wait: OnWait | None = None,
+        self, session_id: str, question: str, *, on_wait: OnWait | None = None, **bounds: Unpack[Bounds]
     ) -> Session:
         """Go on in a finished session with a further question, with all that it has read."""
         asked = self.redactor.text(question_text(question))
@@ -239,8 +234,7 @@ class Harness:
                 f"Session {session_id} is {state.status}, not done; "
                 f"finish it first with: harness resume {session_id}"
             )
-        wishes = Wishes(asked, None, budget_usd, max_concurrent)
-        return await self._take_up(state, wishes, on_wait)
+        return await self._take_up(state, Wishes(asked, **bounds), on_wait)
 
     async def cancel(self, session_id: str) -> None:
         """Ask whoever advances a session to stop it for good; when nobody does, it is stopped here."""
@@ -259,13 +253,13 @@ class Harness:
         session_id: str,
         *,
         answer: str | None = None,
-        budget_usd: float | None = None,
         record: bool | None = None,
         queue: str = "default",
         priority: int = 0,
+        **budget: Unpack[Budget],
     ) -> None:
         """Leave a session that waits for a person to the workers of a queue; the rest as for `resume`."""
-        wishes = Wishes(None, answer, budget_usd, None, record)
+        wishes = Wishes(answer=answer, record=record, **budget)
         state = await self.state(session_id)
         await steering.hand_over(self._tools, await self.database(), state, wishes, Place.at(queue, priority))
 
@@ -323,11 +317,15 @@ class Harness:
 
         return recheck
 
-    async def _prepared(self, session_id: str, at: int | str, edits: Mapping[str, Any]) -> Fork:
-        origin = await self.state(session_id)
+    async def _prepared(
+        self, session_id: str, at: int | str, edits: Mapping[str, Any] | None, asked: Limits = NO_LIMITS
+    ) -> Fork:
+        database, origin = await self.database(), await self.state(session_id)
         # Without edits nothing is held against the bundles, and a fork needs none.
         bundles = await self._bundles(origin) if edits else {}
-        return await prepare(await self.database(), origin, at, self.redactor.value(dict(edits)), bundles)
+        forked = await prepare(database, origin, at, self.redactor.value(dict(edits or {})), bundles)
+        await permitted_to_go_on(database, forked.state, self.bundles, self.settings, asked)
+        return forked
 
     async def _bundles(self, state: SessionState) -> dict[str, Bundle]:
         """What a session works with: the versions that it began with."""

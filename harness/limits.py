@@ -21,7 +21,7 @@ WARN_SHARE = 0.75
 WARNED_FROM = 4
 """Steps: with fewer there is nothing to plan."""
 
-Reason = Literal["steps", "cost"]
+Reason = Literal["steps", "cost", "tokens"]
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,10 @@ class Refused:
 
 def next_call(state: SessionState, run: RunState, *, auxiliary: bool) -> Allowed | Refused:
     """Decide about a model call that is about to be made."""
-    spent = _spent_cost(state, run)
-    if spent is not None:
-        return Refused("cost", spent)
+    purses = _purses(state, run)
+    for purse in purses:
+        if purse.used >= purse.limit:
+            return Refused(purse.reason, purse.problem)
     if auxiliary:
         return Allowed()
     steps = run.limits.max_steps
@@ -55,18 +56,20 @@ def next_call(state: SessionState, run: RunState, *, auxiliary: bool) -> Allowed
         return Refused("steps", f"The limit of {steps} steps of this agent run is spent.")
     if steps is not None and steps > 1 and run.steps == steps - 1:
         return Allowed(last_turn="steps")
-    if _share_of_cost(state, run) >= WRITE_UP_SHARE:
-        return Allowed(last_turn="cost")
-    return Allowed(left=_little_left(state, run))
+    fullest = max(purses, key=lambda purse: purse.share, default=None)
+    if fullest is not None and fullest.share >= WRITE_UP_SHARE:
+        return Allowed(last_turn=fullest.reason)
+    return Allowed(left=_little_left(run, fullest))
 
 
-def _little_left(state: SessionState, run: RunState) -> str | None:
+def _little_left(run: RunState, fullest: _Purse | None) -> str | None:
     """Say what is left of a limit that is nearly used up, this call included."""
     steps = run.limits.max_steps
     if steps is not None and steps >= WARNED_FROM and run.steps >= WARN_SHARE * steps:
         return f"{steps - run.steps} of {steps} steps"
-    share = _share_of_cost(state, run)
-    return f"{1 - share:.0%} of the money" if share >= WARN_SHARE else None
+    if fullest is None or fullest.share < WARN_SHARE:
+        return None
+    return f"{1 - fullest.share:.0%} of the {'money' if fullest.reason == 'cost' else 'tokens'}"
 
 
 def spent(state: SessionState, run: RunState) -> Reason | None:
@@ -94,6 +97,7 @@ def granted(own: Limits, settings: Settings) -> Limits:
     return Limits(
         max_steps=own.max_steps or settings.limits.max_steps,
         max_cost_usd=own.max_cost_usd,
+        max_tokens=own.max_tokens,
         timeout_s=own.timeout_s or settings.limits.agent_timeout_s,
     )
 
@@ -102,22 +106,40 @@ def more(run: RunState, granted: Limits) -> Limits:
     """The limits of a run that asked for help and is given as much again as its bundle grants."""
     steps = None if granted.max_steps is None else run.steps + granted.max_steps
     cost = None if granted.max_cost_usd is None else run.cost_usd + granted.max_cost_usd
+    tokens = None if granted.max_tokens is None else run.tokens + granted.max_tokens
     time = None if granted.timeout_s is None else run.work_s + granted.timeout_s
-    return Limits(max_steps=steps, max_cost_usd=cost, timeout_s=time)
+    return Limits(max_steps=steps, max_cost_usd=cost, max_tokens=tokens, timeout_s=time)
 
 
-def _spent_cost(state: SessionState, run: RunState) -> str | None:
-    whole, own = state.limits.max_cost_usd, run.limits.max_cost_usd
-    if whole is not None and state.known_usd >= whole:
-        return (
-            f"The session's budget of ${whole:.2f} is spent; raise it with: "
-            f"harness resume {state.id} --budget-usd AMOUNT"
-        )
-    if own is not None and run.cost_usd >= own:
-        return f"The budget of ${own:.2f} of this agent run is spent."
-    return None
+@dataclass(frozen=True)
+class _Purse:
+    """A limit of money or tokens: how much of it is used, and what is said when that is all."""
+
+    reason: Literal["cost", "tokens"]
+    used: float
+    limit: float
+    problem: str
+
+    @property
+    def share(self) -> float:
+        return self.used / self.limit
 
 
-def _share_of_cost(state: SessionState, run: RunState) -> float:
-    pairs = ((state.known_usd, state.limits.max_cost_usd), (run.cost_usd, run.limits.max_cost_usd))
-    return max((used / limit for used, limit in pairs if limit), default=0.0)
+def _purses(state: SessionState, run: RunState) -> list[_Purse]:
+    """The limits of money and tokens that stand, the session's before the run's own."""
+    whole, own, found = state.limits, run.limits, list[_Purse]()
+    resume = f"harness resume {state.id}"
+    if (usd := whole.max_cost_usd) is not None:
+        said = f"The session's budget of ${usd:.2f} is spent; raise it with: {resume} --budget-usd AMOUNT"
+        found.append(_Purse("cost", state.known_usd, usd, said))
+    if (most := whole.max_tokens) is not None:
+        raised = f"{resume} --budget-tokens NUMBER"
+        said = f"The session's budget of {most:,} tokens is spent; raise it with: {raised}"
+        found.append(_Purse("tokens", state.known_tokens, most, said))
+    if (usd := own.max_cost_usd) is not None:
+        said = f"The budget of ${usd:.2f} of this agent run is spent."
+        found.append(_Purse("cost", run.cost_usd, usd, said))
+    if (most := own.max_tokens) is not None:
+        said = f"The budget of {most:,} tokens of this agent run is spent."
+        found.append(_Purse("tokens", run.tokens, most, said))
+    return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.records import Usage
 
@@ -18,6 +19,14 @@ PRICES_AS_OF = "2026-11-22"
 
 CACHE_WRITE = 1.25
 CACHE_READ = 0.1
+
+
+@dataclass(frozen=True)
+class Most:
+    """What a model call can use at most; `usd` is None when the model's price is not known."""
+
+    tokens: int
+    usd: float | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,12 @@ PRICES: Mapping[str, Price] = {
 }
 """List prices by the beginning of the model's id."""
 
+BYTES_A_TOKEN = 3
+"""Of a request's body, cautiously: English text and JSON have about four bytes a token."""
+
+SEARCH_TOKENS = 20_000
+"""That a search which the model's service makes itself may add to the prompt, for each one allowed."""
+
 _OTHER_VERSION = re.compile(r"\w|\.|-\d{1,2}(?!\d)")
 
 
@@ -89,3 +104,19 @@ def cost_usd(model: str, usage: Usage) -> float | None:
     )
     factor = price.long_factor if price.long_prompt is not None and prompt > price.long_prompt else 1.0
     return factor * (weighted * price.input + usage.output_tokens * price.output) / 1_000_000
+
+
+def most(request: Mapping[str, Any], size: int) -> Most:
+    """Bound what a request of the Messages API can use; `size` are the bytes of its body.
+
+    All of the body is taken for tokens that are written to the cache, which is the dearest that can become of
+    them, and all of `max_tokens` for output, thinking included. How many tokens a body has is an estimate.
+    """
+    searches = [tool for tool in request.get("tools") or () if str(tool.get("type")).startswith("web_")]
+    searched = sum(SEARCH_TOKENS * (tool.get("max_uses") or 1) for tool in searches)
+    longest = request.get("max_tokens")
+    usage = Usage(
+        cache_creation_input_tokens=-(-size // BYTES_A_TOKEN) + searched,
+        output_tokens=longest if isinstance(longest, int) and longest > 0 else 0,
+    )
+    return Most(usage.total_tokens, cost_usd(str(request.get("model", "")), usage))

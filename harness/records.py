@@ -78,12 +78,13 @@ class Usage(Record):
 class Limits(Record):
     """Where an agent run must stop. `None` means no limit of that kind.
 
-    Steps are model calls that offer the agent's tools; cost is in US dollars at list prices; time is in
-    seconds of the agent run's own work, waiting for its subagents left out.
+    Steps are model calls that offer the agent's tools; cost is in US dollars at list prices; tokens include
+    cached ones; time is in seconds of the agent run's own work, waiting for its subagents left out.
     """
 
     max_steps: int | None = Field(default=None, ge=1)
     max_cost_usd: float | None = Field(default=None, gt=0)
+    max_tokens: int | None = Field(default=None, ge=1)
     timeout_s: float | None = Field(default=None, gt=0)
 
     def tightened(self, other: Limits) -> Self:
@@ -100,10 +101,13 @@ class Limits(Record):
         return type(self)(**{**other.model_dump(), **given})
 
 
+NO_LIMITS = Limits()
+
+
 class NeedsHelp(Record):
     """An agent run's typed signal that it cannot finish with what it has."""
 
-    reason: Literal["steps", "cost", "time", "blocked", "unknown_outcome", "gate", "question"]
+    reason: Literal["steps", "cost", "tokens", "time", "blocked", "unknown_outcome", "gate", "question"]
     findings: str = ""
     missing: str = ""
     estimated_cost_usd: float | None = None

@@ -15,8 +15,9 @@ from harness.corpus.collect import SourceFile, collect
 from harness.errors import BadBundle, BadInput
 from harness.flow import AnyNode, Flow, bundles_of, routed
 from harness.flow.read import find_flow
-from harness.pricing import cost_usd
-from harness.records import Limits, Usage
+from harness.permit import Plea, models_of
+from harness.pricing import price_of
+from harness.records import Limits
 from harness.settings import Settings
 from harness.wiring import wire
 
@@ -28,31 +29,52 @@ NO_WIRE = (
 )
 
 
-class Options(TypedDict, total=False):
+class Budget(TypedDict, total=False):
+    """What a session may use in all: US dollars, and tokens, cached ones included."""
+
+    budget_usd: float | None
+    budget_tokens: int | None
+
+
+class Bounds(Budget, total=False):
+    """What bounds the work of a session: its budget, and how many agents are at work at the same time."""
+
+    max_concurrent: int | None
+
+
+class Options(Bounds, total=False):
     """What may be said with a question; see `check`."""
 
     sources: Sequence[Source]
     flow: str | Flow | AnyNode
     upstream: UpstreamKind
     model: str | None
-    max_concurrent: int | None
-    budget_usd: float | None
     record: bool | None
 
 
 @dataclass(frozen=True)
 class Request:
-    """A question in which everything is known to be usable; `flow` is wired, `asked` as it was given."""
+    """A question in which everything is known to be usable.
+
+    `flow` is wired, `given` as it was asked for; `asked` are the limits named with it.
+    """
 
     question: str
     flow: Flow
-    asked: Flow
+    given: Flow
     upstream: UpstreamKind
     files: tuple[SourceFile, ...]
     model: str | None
     max_concurrent: int
+    models: tuple[str, ...]
+    asked: Limits
     limits: Limits
     record: bool
+
+    @property
+    def plea(self) -> Plea:
+        """What it wants to use of its tenant's."""
+        return Plea(self.flow.name, self.upstream, self.models, self.asked, self.limits)
 
 
 def check(
@@ -66,6 +88,7 @@ def check(
     model: str | None = None,
     max_concurrent: int | None = None,
     budget_usd: float | None = None,
+    budget_tokens: int | None = None,
     record: bool | None = None,
     project: Path | None = None,
     key_needed: bool = True,
@@ -79,11 +102,10 @@ def check(
     Raises:
         BadInput: naming what cannot be used and what to do about it.
     """
-    asked = question_text(question)
-    if budget_usd is not None and budget_usd <= 0:
-        raise BadInput("The budget must be more than zero US dollars; leave it out for the settings' one.")
-    found = _flow(flow, project)
-    chosen = wire(found, bundles)
+    text = question_text(question)
+    asked = named(budget_usd, budget_tokens)
+    given = _flow(flow, project)
+    chosen = wire(given, bundles)
     used = {name: bundles[name] for name in bundles_of(chosen.flow)}
     for finding in lint(used):
         if finding.level == "error":
@@ -95,24 +117,27 @@ def check(
         )
     if record and upstream == "direct":
         raise BadInput(NO_WIRE)
-    routing = [settings.models.routing] if routed(chosen.flow) else []
-    if routing and upstream == "direct":
+    if routed(chosen.flow) and upstream == "direct":
         raise BadInput(
             "The decisions of a supervisor go through the gateway; leave --direct out, "
             "or choose a flow without supervisors and teams."
         )
+    models = models_of(chosen.flow, bundles, settings, model)
     if budget_usd is not None and upstream != "offline":
-        models = [*(settings.models.named(bundle.model) for bundle in used.values()), *routing]
-        _check_priced([model] if model else models)
+        _check_priced(models)
     return Request(
-        question=asked,
+        question=text,
         flow=chosen,
-        asked=found,
+        given=given,
         upstream=upstream,
         files=tuple(collect(list(sources))) if sources else (),
         model=model,
         max_concurrent=max_concurrent or settings.limits.max_concurrent,
-        limits=Limits(max_cost_usd=budget_usd or settings.limits.max_cost_usd),
+        models=models,
+        asked=asked,
+        limits=asked.over(
+            Limits(max_cost_usd=settings.limits.max_cost_usd, max_tokens=settings.limits.max_tokens)
+        ),
         record=upstream != "direct" and (settings.record if record is None else record),
     )
 
@@ -121,6 +146,19 @@ def _flow(flow: str | Flow | AnyNode, project: Path | None) -> Flow:
     if isinstance(flow, str):
         return find_flow(flow, project)
     return flow if isinstance(flow, Flow) else Flow(name=flow.name or flow.pattern, flow=flow)
+
+
+def named(budget_usd: float | None, budget_tokens: int | None) -> Limits:
+    """The limits of a session that a person names.
+
+    Raises:
+        BadInput: there is nothing left with one of them.
+    """
+    if budget_usd is not None and budget_usd <= 0:
+        raise BadInput("The budget must be more than zero US dollars; leave it out for the settings' one.")
+    if budget_tokens is not None and budget_tokens <= 0:
+        raise BadInput("The budget must be more than zero tokens; leave it out for the settings' one.")
+    return Limits(max_cost_usd=budget_usd, max_tokens=budget_tokens)
 
 
 def question_text(question: str) -> str:
@@ -136,5 +174,5 @@ def question_text(question: str) -> str:
 
 def _check_priced(models: Iterable[str]) -> None:
     for model in models:
-        if cost_usd(model, Usage(output_tokens=1)) is None:
+        if price_of(model) is None:
             raise BadInput(f"The price of the model '{model}' is not known, so no budget can be kept.")

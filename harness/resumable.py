@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from harness.bundles.bundle import Bundle
 from harness.errors import BadInput, NotResumable
 from harness.plan import plan
+from harness.records import Limits
 from harness.settings import Settings
 from harness.state import RunState, SessionState
 
@@ -41,9 +42,11 @@ def check_answer(state: SessionState, answer: str | None) -> None:
 
 
 def check_resumable(
-    state: SessionState, budget_usd: float | None, settings: Settings, bundles: Mapping[str, Bundle]
+    state: SessionState, asked: Limits, settings: Settings, bundles: Mapping[str, Bundle]
 ) -> None:
     """Refuse to go on without what a session needs: its key, its bundles, and money left.
+
+    `asked` are the limits that a person names now; the others stay as they are.
 
     Raises:
         BadInput: naming what is missing and what to do about it.
@@ -59,9 +62,15 @@ def check_resumable(
             f"Session {state.id} uses the bundle {missing[0]}, which is not here; "
             "resume it from the project folder that has it."
         )
-    spent, limit = state.known_usd, budget_usd or state.limits.max_cost_usd
-    if limit is not None and spent >= limit:
+    limits = asked.over(state.limits)
+    usd, tokens = limits.max_cost_usd, limits.max_tokens
+    if usd is not None and state.known_usd >= usd:
         raise NotResumable(
-            f"The budget of ${limit:.2f} is spent (${spent:.2f}); "
+            f"The budget of ${usd:.2f} is spent (${state.known_usd:.2f}); "
             f"raise it with: harness resume {state.id} --budget-usd AMOUNT"
+        )
+    if tokens is not None and state.known_tokens >= tokens:
+        raise NotResumable(
+            f"The budget of {tokens:,} tokens is spent ({state.known_tokens:,}); "
+            f"raise it with: harness resume {state.id} --budget-tokens NUMBER"
         )

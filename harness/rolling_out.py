@@ -59,7 +59,7 @@ async def beginning(
     versions, tenant = Versions(database, settings.home, rollouts), settings.tenant
     arms: dict[str, Arm] = {}
     try:
-        asked = request.asked
+        asked = request.given
         chosen = choose("flow", asked.name, asked.version, rollouts, session_id, tenant)
         flow = await versions.flow(asked, chosen)
         arms |= chosen.arms

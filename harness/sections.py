@@ -96,6 +96,9 @@ class SessionLimits(Record):
     max_cost_usd: float | None = Field(
         default=10.0, gt=0, description="US dollars a session may cost at list prices."
     )
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="Tokens a session may use in all, cached ones included."
+    )
     max_steps: int | None = Field(
         default=30, ge=1, description="Steps of an agent run: model calls that offer its tools."
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from harness import events as ev
 from harness.beginning import Place, begin
 from harness.corpus.corpus import Corpus
+from harness.permit import permitted
 from harness.request import Request
 from harness.rolling_out import Recheck, beginning
 from harness.session import Tools
@@ -27,6 +28,7 @@ async def start(
     """
     settings, session_id = tools.settings, str(uuid.uuid4())
     begun = await beginning(database, settings, tools.bundles, session_id, request, recheck)
+    limits = await permitted(database, settings.tenant, begun.request.plea)
     request, tenant, asked = begun.request, settings.tenant, tools.redactor.text(begun.request.question)
     corpus = Corpus(database, tools.redactor)
     # Everything is read before anything is created, so that a bad file leaves nothing behind.
@@ -43,7 +45,7 @@ async def start(
             flow=request.flow.flow,
             state=request.flow.state,
             upstream=request.upstream,
-            limits=request.limits,
+            limits=limits,
             model=request.model,
             bundles={each.name: each.version for each in begun.used},
             sources=await corpus.attach(session_id, tenant, documents),

@@ -10,7 +10,9 @@ from harness.beginning import open_journal
 from harness.bundles.bundle import limits_of
 from harness.errors import BadInput
 from harness.limits import granted, more
-from harness.request import NO_WIRE
+from harness.permit import permitted_to_go_on
+from harness.records import Limits
+from harness.request import NO_WIRE, named
 from harness.resumable import check_answer, check_resumable, ended_for_good, wanting_help
 from harness.session import Session, Tools
 from harness.state import SessionState
@@ -18,6 +20,7 @@ from harness.stopping import Stop
 from harness.store.database import Database
 from harness.store.journal import Journal, catch_up
 from harness.store.lease import Holder, Lease
+from harness.store.ledger import sweep
 from harness.store.queries import queries
 from harness.versions import session_bundles
 
@@ -30,9 +33,15 @@ class Wishes:
 
     question: str | None = None
     answer: str | None = None
-    budget_usd: float | None = None
-    max_concurrent: int | None = None
     record: bool | None = None
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
+    max_concurrent: int | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that are named. Raises BadInput as `named` does."""
+        return named(self.budget_usd, self.budget_tokens)
 
 
 async def take_up(
@@ -89,21 +98,24 @@ async def resumed(
     Raises:
         BadInput: the session lacks something, and nothing has been committed.
     """
-    check_resumable(state, wishes.budget_usd, tools.settings, tools.bundles)
+    limits = await permitted_to_go_on(database, state, tools.bundles, tools.settings, wishes.limits)
+    check_resumable(state, limits, tools.settings, tools.bundles)
     check_answer(state, wishes.answer)
     stopped = wanting_help(state)
-    limits = (
-        state.limits.model_copy(update={"max_cost_usd": wishes.budget_usd}) if wishes.budget_usd else None
-    )
     if wishes.record and state.created is not None and state.created.upstream == "direct":
         raise BadInput(NO_WIRE)
     journal = open_journal(database, lease, state, tools.settings, tools.redactor)
     for listener in tools.listeners:
         journal.listen(listener)
+    await sweep(database)
     await database.run(_SQL["clear_stop"], {"id": state.id, "token": lease.token})
     here = Holder.here()
     goes_on = ev.SessionResumed(
-        token=lease.token, host=here.host, pid=here.pid, limits=limits, record=bool(wishes.record)
+        token=lease.token,
+        host=here.host,
+        pid=here.pid,
+        limits=None if limits == state.limits else limits,
+        record=bool(wishes.record),
     )
     await journal.append(goes_on, status="running")
     if wishes.question is not None:

@@ -25,8 +25,10 @@ from harness.state import SessionState
 from harness.stopping import Stop
 from harness.store.database import Database
 from harness.store.journal import Listener, load_state
+from harness.store.ledger import sweep
 from harness.store.notices import listening
 from harness.store.queue import Claimed, Queue, tell
+from harness.store.tenants import release
 from harness.taking_up import take_up
 
 log = logging.getLogger(__name__)
@@ -149,6 +151,8 @@ class Worker:
             if time.monotonic() - self._swept > SWEEP_S:
                 self._swept = time.monotonic()
                 await self._queue.free_those_of_the_dead()
+                await sweep(self._database)
+                await release(self._database)
             while len(self._hands) < self._concurrency:
                 claimed = await self._queue.claim(self._tools.settings.lease_ttl_s)
                 if claimed is None:

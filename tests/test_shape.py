@@ -100,6 +100,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "library",
         "metrics",
         "page",
+        "permit",
         "replay",
         "request",
         "resumable",

@@ -74,6 +74,7 @@ class Plan(Record):
     sources: int
     max_concurrent: int
     budget_usd: float | None
+    budget_tokens: int | None
     agents: tuple[AgentPlan, ...]
     cost_usd: float | None
     assumptions: Assumptions
@@ -94,6 +95,7 @@ def estimate(request: Request, bundles: Mapping[str, Bundle], settings: Settings
         sources=len(request.files),
         max_concurrent=request.max_concurrent,
         budget_usd=request.limits.max_cost_usd,
+        budget_tokens=request.limits.max_tokens,
         agents=tuple(agents),
         cost_usd=round(sum(known), 4) if len(known) == len(costs) else None,
         assumptions=given,
@@ -200,6 +202,9 @@ def in_words(plan: Plan) -> str:
         lines.append(
             f"Never more than the session's budget of {words.dollars(plan.budget_usd)} (--budget-usd)."
         )
+    if plan.budget_tokens is not None:
+        budget = words.tokens(plan.budget_tokens)
+        lines.append(f"Never more than the session's budget of {budget} tokens (--budget-tokens).")
     return "\n".join(lines)
 
 

@@ -142,6 +142,11 @@ def bounds(function: Function) -> Function:
     """Add the options that bound the work of a session."""
     for option in (
         click.option("--budget-usd", type=_Dollars(), help="US dollars the session may cost in all."),
+        click.option(
+            "--budget-tokens",
+            type=click.IntRange(min=1),
+            help="Tokens the session may use in all, cached ones included.",
+        ),
         click.option("--max-concurrent", type=click.IntRange(min=1), help="Agents at work at the same time."),
     ):
         function = option(function)

@@ -15,18 +15,19 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
 from harness.backoff import pause_s
-from harness.errors import GatewayError, LeaseLost
+from harness.errors import BudgetSpent, GatewayError, LeaseLost
 from harness.gateway.door import Call, Door, Failed
 from harness.gateway.upstream import Answer, Outgoing, Upstream, UpstreamLost, UpstreamStopped
 from harness.limits import Refused
 from harness.log_fields import about
-from harness.stopping import Stopping
+from harness.stopping import Stop, Stopping
 from harness.store.journal import KeptResponse
+from harness.store.ledger import hold
 from harness.wire import StreamReader
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 MAX_ATTEMPTS = 5
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+
+ROOM_PAUSE_S = 0.5
+"""Before it is asked again whether calls on the wire have left room in a tenant's budget."""
 
 _LAST_EVENT = b"event: message_stop"
 
@@ -120,9 +124,11 @@ class Gateway:
         if self._stopping.asked.is_set():
             return await self._hold(door, parsed)
         try:
-            call = await door.admit(body, parsed, request.headers)
+            call = await self._admitted(door, body, parsed, request.headers)
         except LeaseLost as problem:
             return _error(402, "billing_error", str(problem))
+        except BudgetSpent as spent:
+            return await self._stop_for(spent, door, parsed)
         if isinstance(call, Refused):
             return _error(402, "billing_error", call.problem)
         if isinstance(call, KeptResponse):
@@ -131,7 +137,33 @@ class Gateway:
         task = asyncio.create_task(_Relay(door, call, request).run(self._upstream))
         self._reading[task] = door
         task.add_done_callback(self._reading.pop)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except BudgetSpent as spent:
+            if spent.passing:
+                return _error(529, "overloaded_error", str(spent))
+            return await self._stop_for(spent, door, parsed)
+
+    async def _admitted(
+        self, door: Door, body: bytes, request: dict[str, Any], headers: Mapping[str, str]
+    ) -> Call | KeptResponse | Refused:
+        """Admit a call; where calls on the wire take up its tenant's budget, once they leave enough of it."""
+        while True:
+            try:
+                return await door.admit(body, request, headers)
+            except BudgetSpent as spent:
+                if not spent.passing or self._stopping.asked.is_set() or door.closed.is_set():
+                    raise
+            door.alive("waiting for calls that take up the tenant's budget")
+            await asyncio.sleep(ROOM_PAUSE_S)
+
+    async def _stop_for(self, spent: BudgetSpent, door: Door, request: dict[str, Any]) -> web.Response:
+        """Let the session stop: an agent could do nothing about the budget of its tenant."""
+        with contextlib.suppress(LeaseLost):
+            await hold(door.journal.database, door.journal.lease, spent)
+        waits_for: Literal["person", "worker"] = "person" if spent.again_s is None else "worker"
+        self._stopping.ask(Stop(str(spent), waits_for, spent.again_s or 0.0))
+        return await self._hold(door, request)
 
     async def _hold(self, door: Door, request: dict[str, Any]) -> web.Response:
         """Let an agent wait for its end; what its CLI asks beside its steps may come while a tool runs."""
@@ -164,6 +196,9 @@ class _Relay:
             # The session hears of it and ends its agents; until then there is nothing to say to this one.
             await self.door.closed.wait()
             return _error(402, "billing_error", str(problem))
+        except BudgetSpent as problem:
+            await self._fail(Failed(None, str(problem)))
+            raise
         except (UpstreamLost, LeaseLost) as problem:
             await self._fail(Failed(None, str(problem)))
             if not self._begun:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness import events as ev
+from harness.gateway.charge import Charge
 from harness.gateway.conversation import conversation_key
 from harness.gateway.upstream import Caller
 from harness.limits import Refused, next_call
@@ -36,6 +37,8 @@ class Call:
     headers: Mapping[str, str]
     conversation: str
     began: datetime
+    charge: Charge | None = None
+    """What is reserved for it; None when nobody pays for it."""
     attempts: int = 0
     message_id: str | None = None
     lost: int = 0
@@ -85,7 +88,11 @@ class Door:
     async def admit(
         self, body: bytes, request: dict[str, Any], headers: Mapping[str, str]
     ) -> Call | KeptResponse | Refused:
-        """Commit the checkpoint of a model call, find its answer among those paid already, or refuse it."""
+        """Commit the checkpoint of a model call, find its answer among those paid already, or refuse it.
+
+        Raises:
+            BudgetSpent: the tenant's budget has no room for it now; nothing was committed.
+        """
         auxiliary = not self.is_step(request)
         conversation = conversation_key(request, (self.resume_text,), self.redactor)
         if (kept := await self._paid_already(conversation, auxiliary)) is not None:
@@ -110,6 +117,7 @@ class Door:
             headers=dict(headers),
             conversation=conversation,
             began=datetime.now(UTC),
+            charge=Charge.of(self.journal.state, request, body),
         )
         await self.journal.append(
             ev.ModelRequested(
@@ -122,6 +130,7 @@ class Door:
             ),
             run_id=self.run_id,
             shown=Shown(input=_newly_told(request)),
+            entry=call.charge.begins if call.charge else None,
         )
         self.alive("waiting for the model's first token")
         return call
@@ -147,6 +156,7 @@ class Door:
             unattributed_calls=call.lost + (not used),
         )
         model = str(message.get("model") or call.model)
+        cost = cost_usd(model, usage)
         whole = message if "content" in message else None
         keep = KeptResponse(call.conversation, call.call_id, _content_type(headers), body, whole)
         await self.journal.append(
@@ -157,17 +167,23 @@ class Door:
                 message_id=message.get("id"),
                 stop_reason=message.get("stop_reason"),
                 usage=usage,
-                cost_usd=cost_usd(model, usage),
+                cost_usd=cost,
                 first_token_s=(first_token - call.began).total_seconds() if first_token else None,
             ),
             run_id=self.run_id,
             shown=Shown(output=message.get("content")),
             keep=keep,
             record=self._recording(call, 200, headers, body),
+            entry=call.charge.answered(model, usage if used else None, cost) if call.charge else None,
         )
 
     async def retried(self, call: Call, failed: Failed, pause_s: float) -> None:
-        """Commit that an attempt failed and that another follows after a pause."""
+        """Commit that an attempt failed and that another follows after a pause.
+
+        Raises:
+            BudgetSpent: it may have cost, and the tenant's budget has no room for another one.
+        """
+        charge, entry = call.charge.another() if call.charge and failed.lost else (call.charge, None)
         self.alive("waiting to call the model again: " + failed.problem)
         await self.journal.append(
             ev.ModelRetried(
@@ -179,7 +195,9 @@ class Door:
                 pause_s=round(pause_s, 3),
             ),
             run_id=self.run_id,
+            entry=entry,
         )
+        call.charge = charge
 
     async def failed(
         self, call: Call, failed: Failed, answered: tuple[Mapping[str, str], bytes] | None = None
@@ -201,6 +219,7 @@ class Door:
             ),
             run_id=self.run_id,
             record=self._recording(call, failed.status or 0, *answered) if answered else None,
+            entry=call.charge.failed(call.lost) if call.charge else None,
         )
 
     async def stopped(self, stopped: ev.ReplayStopped) -> None:

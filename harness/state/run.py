@@ -134,6 +134,11 @@ class RunState:
         return self.settled + Usage(attempts=attempts, unattributed_calls=lost)
 
     @property
+    def tokens(self) -> int:
+        """The tokens that the run is known to have used."""
+        return self.settled.total_tokens
+
+    @property
     def spent(self) -> Spent:
         """What the run used, with its cost; of a fork's run also what it used in the origin."""
         return Spent(self.usage, self.cost_usd, self.unpriced)

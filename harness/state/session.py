@@ -86,6 +86,11 @@ class SessionState:
         """The cost in US dollars as far as prices are known, against which a budget is held."""
         return sum(run.cost_usd for run in self.runs.values()) - self.inherited.known_usd
 
+    @property
+    def known_tokens(self) -> int:
+        """The tokens that are known to have been used, against which a budget is held."""
+        return sum(run.tokens for run in self.runs.values()) - self.inherited.usage.total_tokens
+
     def children(self, run_id: str | None) -> list[RunState]:
         """The agent runs started by this one, in order."""
         return [run for run in self.runs.values() if run.parent_id == run_id]

@@ -18,6 +18,7 @@ from harness.redaction import Redactor
 from harness.state import SessionState
 from harness.store.database import Connection, Database
 from harness.store.lease import Lease
+from harness.store.ledger import Entry, book
 from harness.store.patient import PatientDatabase
 from harness.store.queries import queries
 from harness.store.recordings import Recording, store_recording
@@ -42,6 +43,16 @@ class KeptResponse:
     body: bytes
     message: dict[str, Any] | None = field(default=None, compare=False)
 
+
+@dataclass(frozen=True)
+class Along:
+    """What is committed in the transaction of an event."""
+
+    record: Recording | None = None
+    entry: Entry | None = None
+
+
+ALONE = Along()
 
 Listener = Callable[[Event, SessionState], None]
 
@@ -98,16 +109,18 @@ class Journal:
         due_s: float = 0.0,
         keep: KeptResponse | None = None,
         record: Recording | None = None,
+        entry: Entry | None = None,
     ) -> Event:
         """Commit one event, the spans it opens and closes, and the session's new `status`, if given.
 
         With the status `queued` workers take the session up in `due_s` seconds; with one that ends its work
         they do not any more.
-        `shown` is what went into a step or came out of it, for its span; `keep` is a response to keep and
-        `record` a call to record.
+        `shown` is what went into a step or came out of it, for its span; `keep` is a response to keep,
+        `record` a call to record, and `entry` what the tenant's ledger is told of it.
 
         Raises:
             LeaseLost: another process may write this session now, or the lease ended with the store away.
+            BudgetSpent: the tenant's budget has no room for the `entry`; nothing was committed.
         """
         plain, payload = self._redacted(payload)
         row: Row = {
@@ -126,16 +139,17 @@ class Journal:
             "body": zlib.compress(redacted_body(keep.body, self.redactor, keep.message), 1) if keep else None,
         }
         # Shielded: what may have been committed has to be folded in, also when the caller is cancelled.
-        work = asyncio.create_task(self._append(row, payload, shown, record), name=f"append {payload.kind}")
+        along = Along(record, entry)
+        work = asyncio.create_task(self._append(row, payload, shown, along), name=f"append {payload.kind}")
         self._appending.add(work)
         work.add_done_callback(self._appending.discard)
         return await asyncio.shield(work)
 
-    async def _append(self, row: Row, payload: AnyPayload, shown: Shown, record: Recording | None) -> Event:
+    async def _append(self, row: Row, payload: AnyPayload, shown: Shown, along: Along) -> Event:
         async with self._order:
             row |= self._traced(payload, row["agent_run_id"], shown)
             reached(f"before {payload.kind}")
-            stored = await self._commit(row, record)
+            stored = await self._commit(row, along)
             reached(f"after {payload.kind}")
             event = Event(
                 session_id=self.session_id,
@@ -181,25 +195,28 @@ class Journal:
             "closed": _text(rows.closed) if rows.closed else None,
         }
 
-    async def _commit(self, row: Row, record: Recording | None) -> dict[str, Any]:
-        if record is None:
+    async def _commit(self, row: Row, along: Along) -> dict[str, Any]:
+        if along == ALONE:
             stored = await self.database.one(_SQL["append_event"], row)
         else:
             # The event's id makes it harmless to try the transaction again.
-            stored = await self.lease.waiting(lambda: self._commit_with(row, record))
+            stored = await self.lease.waiting(lambda: self._commit_with(row, along))
         stored = stored or await self.database.one(_SQL["event_by_id"], row)
         if stored is None:
             self.lease.lose()
             raise self.lease.gone()
         return stored
 
-    async def _commit_with(self, row: dict[str, Any], record: Recording) -> dict[str, Any] | None:
+    async def _commit_with(self, row: dict[str, Any], along: Along) -> dict[str, Any] | None:
         async with self.database.transaction() as connection:
             stored = await connection.one(_SQL["append_event"], row)
-            if stored is not None:
+            if stored is not None and (record := along.record) is not None:
                 run_id = str(row["agent_run_id"])
                 path = self.state.runs[run_id].path
                 await store_recording(connection, self.session_id, run_id, path, record, self.redactor)
+            if stored is not None and along.entry is not None:
+                # Last, so that the tenant's account is locked for no longer than the commit takes.
+                await book(connection, self.lease, along.entry)
             return stored
 
 

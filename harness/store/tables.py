@@ -55,6 +55,7 @@ SESSION_TABLES = (
     Table("score"),
     Table("recording"),
     Table("rollout_session", exported=False),
+    Table("reservation", exported=False),
 )
 """Each refers only to those before it."""
 

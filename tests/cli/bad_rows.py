@@ -220,6 +220,57 @@ SESSIONS = (
     Row("bundle that is not here", ("resume", GHOSTLY), ("bundle ghost", "project folder"), "main"),
 )
 
+_SET = ("tenants", "set", "poor")
+
+TENANTS = (
+    Row("unknown tenant", ("tenants", "show", "nobody"), ("no tenant 'nobody'", "tenants list"), "main"),
+    Row("no limit to set", _SET, ("No limit is named", "--daily-usd 5")),
+    Row("tenant without a name", ("tenants", "set", " ", "--daily-usd", "1"), ("name is empty",)),
+    Row("no amount", (*_SET, "--daily-usd", "much"), ("'much' is neither an amount", "nor 'none'")),
+    Row("amount of nothing", (*_SET, "--session-usd", "0"), ("'0' is neither", "above zero")),
+    Row("infinite amount", (*_SET, "--monthly-usd", "inf"), ("'inf' is neither",)),
+    Row("half a token", (*_SET, "--daily-tokens", "0.5"), ("'0.5' is neither a number of tokens",)),
+    Row("sessions below none", (*_SET, "--max-sessions", "-1"), ("'-1' is neither a number of sessions",)),
+    Row("models without a name", (*_SET, "--models", ","), ("',' is neither a list of names",)),
+    Row("no budget of tokens", (*RUN, "--budget-tokens", "0"), ("--budget-tokens", "x>=1")),
+    Row(
+        "direct under a budget",
+        ("run", "Why?", "--direct", "--tenant", "poor"),
+        ("'poor' has a budget", "leave --direct out"),
+        "main",
+    ),
+    Row(
+        "flow that is not allowed",
+        (*RUN, "--tenant", "poor", "--flow", "research"),
+        ("may not use the flow 'research', only single", "tenants set poor --flows"),
+        "main",
+    ),
+    Row(
+        "model that is not allowed",
+        ("run", "Why?", "--flow", "single", "--tenant", "poor", "--model", "claude-opus-5-5"),
+        ("may not use the model 'claude-opus-5-5', only claude-haiku-5-5, gpt-9", "poor --models"),
+        "main",
+    ),
+    Row(
+        "model without a price under a budget",
+        ("submit", "Why?", "--flow", "single", "--tenant", "poor", "--model", "gpt-9"),
+        ("price of the model 'gpt-9'", "budget of tokens"),
+        "main",
+    ),
+    Row(
+        "more than a session may cost",
+        (*RUN, "--flow", "single", "--tenant", "poor", "--budget-usd", "2"),
+        (r"at most, not \$2\.00", "poor --session-usd AMOUNT"),
+        "main",
+    ),
+    Row(
+        "more tokens than a session may use",
+        (*RUN, "--flow", "single", "--tenant", "poor", "--budget-tokens", "5000"),
+        ("1,000 tokens at most, not 5,000", "poor --session-tokens NUMBER"),
+        "main",
+    ),
+)
+
 KEYS = {"LANGFUSE_PUBLIC_KEY": "pk", "LANGFUSE_SECRET_KEY": "sk"}
 
 TRACES = (
@@ -356,4 +407,4 @@ FORKS = (
     Row("fork for a bundle that is not here", ("resume", GHOSTLY, "--at", "2"), ("bundle ghost",), "main"),
 )
 
-ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS, *TRACES, *SCORES, *FORKS)
+ROWS = (*QUESTIONS, *SOURCES, *PROJECTS, *STORES, *SESSIONS, *TENANTS, *TRACES, *SCORES, *FORKS)

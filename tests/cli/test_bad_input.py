@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
+from harness.store.tenants import set_limits
 from tests.cli.bad_rows import (
     CHANGED,
     FINISHED,
@@ -40,6 +41,13 @@ from tests.kit.processes import clean_env
 ALL_ROWS = (*ROWS, *HOUSEKEEPING, *METRICS, *QUEUE, *ROLLOUTS)
 
 AT_ONCE = 2
+
+POOR = {
+    "session_usd": 1,
+    "session_tokens": 1000,
+    "flows": ("single",),
+    "models": ("claude-haiku-5-5", "gpt-9"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ async def _sessions(dsn: str) -> None:
         await keep(database, worked(FOREIGN), tenant="other", status="done")
         await keep(database, worked(GHOSTLY, bundles={"ghost": "v1"}), status="suspended")
         await keep(database, worked(CHANGED, bundles={"analyst": "v1"}), status="suspended")
+        await set_limits(database, "poor", POOR)
         await keep(database, worked(REPLAY, upstream="replay", replays=FINISHED), status="done")
 
 

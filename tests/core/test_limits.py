@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.limits import WRITE_UP_SHARE, Allowed, Refused, more, next_call, spent, time_left_s
-from harness.records import Limits
+from harness.records import Limits, Usage
 from harness.state import RunState, SessionState
+from harness.state.spent import Spent
 from tests.kit.journals import BEGAN, printing_seeds, task
 
 
@@ -104,6 +105,47 @@ def test_near_its_end_money_is_for_writing_up(of: str, cost: float, expected: Al
     assert verdict(own, budget=2 if of == "session" else None) == expected
 
 
+def using(tokens: int, **given: Any) -> RunState:
+    known = run(**given)
+    known.settled = Usage(input_tokens=tokens - 1, cache_read_input_tokens=1)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (1490, Allowed()),
+        (1500, Allowed(left="25% of the tokens")),
+        (1800, Allowed("tokens")),
+        (2000, Refused("tokens", "The budget of 2,000 tokens of this agent run is spent.")),
+    ],
+)
+def test_tokens_are_limited_as_money_is(tokens: int, expected: Allowed | Refused) -> None:
+    """A word when little is left, a last turn, and then no more; cached tokens count."""
+    assert verdict(using(tokens, limits=Limits(max_tokens=2000))) == expected
+
+
+def test_the_tokens_of_a_session_are_those_of_all_its_runs() -> None:
+    """What a fork has inherited was paid in its origin; the sentence says how to raise the budget."""
+    idle, ended = run("idle"), using(3000, id="ended", status="done")
+    known = session(idle, ended)
+    known.limits = Limits(max_tokens=3000)
+    refused = next_call(known, idle, auxiliary=True)
+    assert refused == Refused(
+        "tokens",
+        "The session's budget of 3,000 tokens is spent; "
+        "raise it with: harness resume s --budget-tokens NUMBER",
+    )
+    known.inherited = Spent(Usage(input_tokens=2500))
+    assert next_call(known, idle, auxiliary=False) == Allowed()
+
+
+def test_the_fuller_limit_makes_the_last_turn() -> None:
+    """Of money and tokens."""
+    known = using(950, cost_usd=0.8, limits=Limits(max_tokens=1000, max_cost_usd=1))
+    assert verdict(known) == Allowed("tokens")
+
+
 def test_a_spent_run_says_so() -> None:
     """Its own limit is named with its amount."""
     known = run(cost_usd=2.0, limits=Limits(max_cost_usd=2))
@@ -138,9 +180,9 @@ def test_whoever_was_refused_goes_on_when_granted_more(
 
 def test_more_is_as_much_again() -> None:
     """Steps, money and time are granted on top of what was used; what is unlimited stays so."""
-    known = run(cost_usd=0.5, steps=7, work_s=30.0)
-    assert more(known, Limits(max_steps=10, max_cost_usd=1, timeout_s=60)) == Limits(
-        max_steps=17, max_cost_usd=1.5, timeout_s=90
+    known = using(400, cost_usd=0.5, steps=7, work_s=30.0)
+    assert more(known, Limits(max_steps=10, max_cost_usd=1, max_tokens=1000, timeout_s=60)) == Limits(
+        max_steps=17, max_cost_usd=1.5, max_tokens=1400, timeout_s=90
     )
     assert more(known, Limits()) == Limits()
 

@@ -22,6 +22,7 @@ from tests.e2e.plays import LEAD, Play
 from tests.e2e.running import Command, Desk
 from tests.e2e.scripts import OFF_SCRIPT
 from tests.kit.calls import Call
+from tests.kit.ledgers import mistakes
 from tests.kit.processes import tree
 from tests.kit.scripted_api import ScriptedProcess
 from tests.kit.traces import violations
@@ -60,6 +61,7 @@ class Row:
     unsettled_tokens: int
     gaps: tuple[str, ...]
     trace: tuple[str, ...] = ()
+    ledger: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Hold it against what is promised. Where the harness was not killed, nothing was on the wire."""
@@ -71,6 +73,7 @@ class Row:
         assert self.unsettled_tokens == 0, self
         assert self.gaps == (), self
         assert self.trace == (), self
+        assert self.ledger == (), self
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ def _row(
         unsettled_tokens=_unsettled(api, after),
         gaps=tuple(gap.what for gap in record.gaps),
         trace=tuple(violations(spans, record.journal, after)),
+        ledger=tuple(_read(desk, mistakes)),
     )
 
 

@@ -15,6 +15,7 @@ from harness.errors import StoreUnavailable
 from harness.gateway import app, replay
 from harness.records import Limits, Outcome
 from harness.store.database import Database
+from harness.store.journal import Along
 from harness.store.recordings import Recording, count_recorded, recorded_auxiliaries, recorded_step
 from tests.kit.gateways import KEY, RESUME, SEARCH, Bench, bench_on, step
 from tests.kit.journals import started
@@ -186,12 +187,12 @@ async def test_a_commit_that_is_tried_again_records_once(
         tried = []
         commit = bench.journal._commit_with
 
-        async def broken(row: Any, record: Recording) -> Any:
+        async def broken(row: Any, along: Along) -> Any:
             tried.append(when)
             if len(tried) > 1:
-                return await commit(row, record)
+                return await commit(row, along)
             if when == "after":
-                await commit(row, record)
+                await commit(row, along)
             raise StoreUnavailable("The store is away.")
 
         bench.journal._commit_with = broken  # type: ignore[method-assign]

@@ -10,8 +10,7 @@ from harness import events as ev
 from harness.records import Outcome
 from harness.state import RunState
 from harness.store.database import Database
-from harness.store.journal import Journal
-from harness.store.recordings import Recording
+from harness.store.journal import Along, Journal
 from harness.store.spans import Outbox, read_spans, standing
 from harness.tracing.content import Keeper
 from harness.tracing.describe import Shown
@@ -57,9 +56,9 @@ async def test_the_same_append_again_changes_nothing(database: Database) -> None
     run = await run_at_work(journal)
     commit = journal._commit
 
-    async def twice(row: dict[str, Any], record: Recording | None) -> dict[str, Any]:
-        await commit(row, record)
-        return await commit(row, record)
+    async def twice(row: dict[str, Any], along: Along) -> dict[str, Any]:
+        await commit(row, along)
+        return await commit(row, along)
 
     journal._commit = twice  # type: ignore[method-assign]
     await journal.append(requested("c1"), run_id=run.id)

@@ -1,0 +1,122 @@
+"""What a tenant's limits say to a session that is to begin or to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.bundles.bundle import Bundle
+from harness.errors import NotAllowed
+from harness.flow import AnyNode, bundles_of, routed
+from harness.pricing import price_of
+from harness.records import NO_LIMITS, Limits
+from harness.settings import Settings
+from harness.state import SessionState
+from harness.store.database import Database
+from harness.store.tenants import TenantLimits, limits_of
+
+
+@dataclass(frozen=True)
+class Plea:
+    """What a session wants to use: its flow, the models of its agents, and how its calls are made.
+
+    `asked` are the limits that a person has named for it, `limits` those that it would have.
+    """
+
+    flow: str
+    upstream: str
+    models: tuple[str, ...]
+    asked: Limits
+    limits: Limits
+
+
+def models_of(
+    flow: AnyNode, bundles: Mapping[str, Bundle], settings: Settings, model: str | None
+) -> tuple[str, ...]:
+    """The models that the agents of a flow call: all of them `model`, if it is given."""
+    if model is not None:
+        return (model,)
+    used = {settings.models.named(bundles[name].model) for name in bundles_of(flow) if name in bundles}
+    return tuple(sorted(used | ({settings.models.routing} if routed(flow) else set())))
+
+
+async def permitted(database: Database, tenant: str, plea: Plea) -> Limits:
+    """Give the limits that a session of a tenant has.
+
+    Raises:
+        NotAllowed: naming what the tenant may not, and what to do about it.
+    """
+    return permit(tenant, await limits_of(database, tenant), plea)
+
+
+async def permitted_to_go_on(
+    database: Database,
+    state: SessionState,
+    bundles: Mapping[str, Bundle],
+    settings: Settings,
+    asked: Limits = NO_LIMITS,
+) -> Limits:
+    """Give the limits that a session has from here on; `asked` are those that a person names now.
+
+    Raises:
+        NotAllowed: as for one that is to begin.
+    """
+    created = state.created
+    if created is None:
+        return state.limits
+    models = models_of(created.flow, bundles, settings, created.model)
+    plea = Plea(created.flow_name, created.upstream, models, asked, asked.over(state.limits))
+    return await permitted(database, state.tenant, plea)
+
+
+def permit(tenant: str, its: TenantLimits, plea: Plea) -> Limits:
+    """Give the limits that a session has under those of its tenant. Raises NotAllowed as `permitted` does."""
+    change = f"harness tenants set {tenant}"
+    if its.flows is not None and plea.flow not in its.flows:
+        raise NotAllowed(
+            f"The tenant '{tenant}' may not use the flow '{plea.flow}', only {_listed(its.flows)}; "
+            f"choose one with --flow, or allow it with: {change} --flows"
+        )
+    if plea.upstream == "direct" and its.budgeted:
+        raise NotAllowed(
+            f"The tenant '{tenant}' has a budget, against which what is called with a Claude login cannot be "
+            "held; leave --direct out."
+        )
+    if plea.upstream == "live":
+        _check_models(tenant, its, plea.models)
+    _check_asked(tenant, its, plea.asked)
+    return plea.limits.tightened(Limits(max_cost_usd=its.session_usd, max_tokens=its.session_tokens))
+
+
+def _check_models(tenant: str, its: TenantLimits, models: tuple[str, ...]) -> None:
+    change = f"harness tenants set {tenant}"
+    for model in models:
+        if its.models is not None and model not in its.models:
+            raise NotAllowed(
+                f"The tenant '{tenant}' may not use the model '{model}', only {_listed(its.models)}; "
+                f"choose one with --model, or allow it with: {change} --models"
+            )
+        if its.in_usd and price_of(model) is None:
+            raise NotAllowed(
+                f"The price of the model '{model}' is not known, so the budget of the tenant '{tenant}' "
+                f"cannot be kept; choose another model, or give it a budget of tokens with: {change}"
+            )
+
+
+def _check_asked(tenant: str, its: TenantLimits, asked: Limits) -> None:
+    change = f"harness tenants set {tenant}"
+    usd, tokens = asked.max_cost_usd, asked.max_tokens
+    if usd is not None and its.session_usd is not None and usd > its.session_usd:
+        raise NotAllowed(
+            f"A session of the tenant '{tenant}' may cost ${its.session_usd:,.2f} at most, not ${usd:,.2f}; "
+            f"give less with --budget-usd, or raise it with: {change} --session-usd AMOUNT"
+        )
+    if tokens is not None and its.session_tokens is not None and tokens > its.session_tokens:
+        raise NotAllowed(
+            f"A session of the tenant '{tenant}' may use {its.session_tokens:,} tokens at most, not "
+            f"{tokens:,}; give less with --budget-tokens, or raise it with: {change} --session-tokens NUMBER"
+        )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "none"
