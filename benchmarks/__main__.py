@@ -18,6 +18,7 @@ from benchmarks import (
     journal_append,
     observing,
     offline_run,
+    rate_limits,
     resume_time,
 )
 from benchmarks.rows import Row, table
@@ -26,6 +27,7 @@ BENCHMARKS: Mapping[str, Callable[[bool], list[Row]]] = {
     "journal_append": journal_append.measure,
     "embedded_start": embedded_start.measure,
     "gateway": gateway.measure,
+    "rate_limits": rate_limits.measure,
     "agent_run_cpu": agent_run_cpu.measure,
     "offline_run": offline_run.measure,
     "observing": observing.measure,

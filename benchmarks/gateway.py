@@ -1,4 +1,5 @@
-"""What the gateway adds to a model call: its time with checkpoint and settlement, and its CPU.
+"""What the gateway adds to a model call: its time with checkpoint, settlement and the view of the
+rate limits, and its CPU.
 
 The same client asks the same upstream, which has no time to think, directly and through the gateway in turn,
 so that both see the same machine. Upstream, gateway and client are processes of their own.
@@ -10,6 +11,7 @@ import asyncio
 import json
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,10 +22,13 @@ from typing import Any
 import httpx
 
 from benchmarks.places import python, running_store, session
+from benchmarks.rate_limits import PLENTY
 from benchmarks.rows import Row, spread
 from harness.gateway.app import Gateway
 from harness.gateway.door import Door
+from harness.gateway.rates import PacedUpstream
 from harness.gateway.upstream import LiveUpstream
+from harness.store.rates import Heard, Rates
 from tests.kit.processes import API_KEY, clean_env
 from tests.kit.scripted_api import scripted_process
 
@@ -157,11 +162,14 @@ def _gateway(home: Path, upstream: _Address) -> Iterator[_Address]:
 
 async def _serve(home: Path, base_url: str) -> None:
     """Be the gateway of one agent run, and tell the CPU used so far for each line on stdin, until it ends."""
-    async with session(home, 1) as (journal, (run_id,)), Gateway(LiveUpstream(base_url, API_KEY)) as gateway:
-        token = gateway.open_door(Door(journal, run_id, frozenset({TOOL}), "", str, str, ""))
-        print(json.dumps({"base_url": gateway.base_url, "key": token}), flush=True)
-        while await asyncio.to_thread(sys.stdin.readline):
-            print(time.process_time(), flush=True)
+    async with session(home, 1) as (journal, (run_id,)):
+        rates = Rates(journal.database, base_url, API_KEY, "default")
+        await rates.heard("claude-sonnet-4-5", uuid.uuid4(), Heard(200, PLENTY))
+        async with Gateway(PacedUpstream(LiveUpstream(base_url, API_KEY), rates)) as gateway:
+            token = gateway.open_door(Door(journal, run_id, frozenset({TOOL}), "", str, str, ""))
+            print(json.dumps({"base_url": gateway.base_url, "key": token}), flush=True)
+            while await asyncio.to_thread(sys.stdin.readline):
+                print(time.process_time(), flush=True)
 
 
 if __name__ == "__main__":

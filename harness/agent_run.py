@@ -180,6 +180,7 @@ class AgentRun:
             lambda left: render("little_left", view.project, left=left),
             render("resume", view.project),
             pulse.beat,
+            prices=view.settings.price_table,
         )
         gateway = self._session.gateway
         token = gateway.open_door(door) if gateway else None
@@ -241,6 +242,9 @@ class AgentRun:
             case "mirror_error":
                 await self._interrupted("the transcript could not be stored")
                 raise MustSuspend(broken or ending.problem or "The transcript could not be stored.")
+            case "api_error" if (gateway := self._session.gateway) and gateway.limited:
+                await self._interrupted("the rate limit left no room")
+                raise MustSuspend(gateway.limited)
             case "api_error" if ending.api_status == 402 or spent(self._view.state, self._view.run):
                 await self._out_of(spent(self._view.state, self._view.run) or "cost")
             case "api_error" if ending.api_status is not None and ending.api_status not in TRANSIENT:

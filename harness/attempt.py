@@ -14,6 +14,9 @@ import claude_agent_sdk
 CLI_RETRIES = "1"
 """The gateway retries; the CLI does little more, so that one that outlives its parent is soon gone."""
 
+CALL_TIMEOUT_S = 3600
+"""Seconds after which a client of the gateway gives a call up, which may wait for the rate limit there."""
+
 
 @dataclass(frozen=True)
 class AttemptFolder:
@@ -69,6 +72,7 @@ def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[
             "ANTHROPIC_API_KEY": token,
             "CLAUDE_CONFIG_DIR": str(folder.config),
             "CLAUDE_CODE_MAX_RETRIES": CLI_RETRIES,
+            "API_TIMEOUT_MS": str(1000 * CALL_TIMEOUT_S),
         }
     return told
 

@@ -51,7 +51,7 @@ class TranscriptMeter:
                 message_id=message["id"],
                 stop_reason=message["stop_reason"],
                 usage=usage,
-                cost_usd=cost_usd(model, usage),
+                cost_usd=cost_usd(model, usage, view.settings.price_table),
                 first_token_s=None,
             ),
             shown=Shown(output=message.get("content")),

@@ -19,8 +19,7 @@ from harness.errors import BadInput
 from harness.flow import node_at
 from harness.messages import Message
 from harness.offers import offers
-from harness.pricing import cost_usd
-from harness.records import Usage
+from harness.pricing import PRICES, Price, check_priced
 from harness.state import RunState, SessionState
 from harness.wording import problems, sentence
 
@@ -45,7 +44,11 @@ class Typed(str):
 
 
 def edited(
-    event: ev.Event, edits: Mapping[str, Any], before: SessionState, bundles: Mapping[str, Bundle]
+    event: ev.Event,
+    edits: Mapping[str, Any],
+    before: SessionState,
+    bundles: Mapping[str, Bundle],
+    prices: Mapping[str, Price] = PRICES,
 ) -> tuple[ev.AnyPayload, dict[str, Any]]:
     """Give the event's payload with the edits in it, and the values that were put in.
 
@@ -78,7 +81,7 @@ def edited(
         raise BadInput(
             f"The edited {payload.kind} cannot be used: {sentence(found).rstrip('.')}."
         ) from problem
-    return _Check(event, before, bundles).follow(read), values
+    return _Check(event, before, bundles, prices).follow(read), values
 
 
 def _covers(allowed: str, path: str) -> bool:
@@ -124,10 +127,17 @@ def _read(typed: Typed, before: Any) -> Any:
 class _Check:
     """Holds an edited payload against bundles and flow, and lets what depends on it follow."""
 
-    def __init__(self, event: ev.Event, before: SessionState, bundles: Mapping[str, Bundle]) -> None:
+    def __init__(
+        self,
+        event: ev.Event,
+        before: SessionState,
+        bundles: Mapping[str, Bundle],
+        prices: Mapping[str, Price],
+    ) -> None:
         self._event = event
         self._before = before
         self._bundles = bundles
+        self._prices = prices
 
     def follow(self, payload: ev.AnyPayload) -> ev.AnyPayload:
         match payload:
@@ -174,8 +184,7 @@ class _Check:
         model, budget = created.model, created.limits.max_cost_usd
         if model is None or budget is None or created.upstream == "offline":
             return
-        if cost_usd(model, Usage(output_tokens=1)) is None:
-            raise BadInput(f"The price of the model '{model}' is not known, so no budget can be kept.")
+        check_priced([model], self._prices)
 
     def _input(self, taker: Taker, payload: Any) -> None:
         _, problem = validate_input(taker, payload)

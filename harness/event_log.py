@@ -57,7 +57,9 @@ def _said(payload: ev.AnyPayload) -> dict[str, Any]:
         case ev.ModelFinished():
             cost = {"stop_reason": payload.stop_reason, "cost_usd": payload.cost_usd}
             return {"model": payload.model, **_tokens(payload.usage), **cost}
-        case ev.ModelRetried() | ev.ModelFailed():
+        case ev.ModelRetried(model=instead):
+            return {"status": payload.status, "problem": _short(payload.problem), "model": instead}
+        case ev.ModelFailed():
             return {"status": payload.status, "problem": _short(payload.problem)}
         case ev.ToolRequested():
             return {"tool": payload.tool}

@@ -11,6 +11,7 @@ from harness.branch import Witness, read_point
 from harness.bundles.bundle import Bundle
 from harness.edits import edited
 from harness.errors import BadInput
+from harness.pricing import PRICES, Price
 from harness.records import derived_id
 from harness.state import SessionState, fold
 from harness.store.database import Database
@@ -26,6 +27,7 @@ async def prepare(
     point: int | str,
     edits: Mapping[str, Any],
     bundles: Mapping[str, Bundle],
+    prices: Mapping[str, Price] = PRICES,
 ) -> Fork:
     """Decide about the fork of a session at a point, with its event there edited.
 
@@ -39,7 +41,7 @@ async def prepare(
         raise BadInput(f"Session {origin.id} has no event {at}; give --at another one.")
     payload, values = None, dict[str, Any]()
     if edits:
-        payload, values = edited(copied[-1], edits, fold(origin.id, copied[:-1]), bundles)
+        payload, values = edited(copied[-1], edits, fold(origin.id, copied[:-1]), bundles, prices)
         copied[-1] = copied[-1].model_copy(update={"payload": payload})
     there, witness = fold(origin.id, copied), Witness.of(journal)
     conversations: list[Conversation] = []

@@ -323,7 +323,8 @@ class Harness:
         database, origin = await self.database(), await self.state(session_id)
         # Without edits nothing is held against the bundles, and a fork needs none.
         bundles = await self._bundles(origin) if edits else {}
-        forked = await prepare(database, origin, at, self.redactor.value(dict(edits or {})), bundles)
+        clean, prices = self.redactor.value(dict(edits or {})), self.settings.price_table
+        forked = await prepare(database, origin, at, clean, bundles, prices)
         await permitted_to_go_on(database, forked.state, self.bundles, self.settings, asked)
         return forked
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -34,6 +37,22 @@ def proxy_for(url: str) -> str | None:
         return None
     proxies = getproxies()
     return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def retry_after_s(retry_after: str | None, now: datetime) -> float | None:
+    """Read a Retry-After, which is a number of seconds or a date, as seconds from `now`; None for neither."""
+    if retry_after is None:
+        return None
+    try:
+        seconds = float(retry_after)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
 
 
 def said(problem: Exception) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.bundles.bundle import Bundle
 from harness.errors import NotAllowed
 from harness.flow import AnyNode, bundles_of, routed
-from harness.pricing import price_of
+from harness.pricing import PRICES, Price, price_of
 from harness.records import NO_LIMITS, Limits
 from harness.settings import Settings
 from harness.state import SessionState
@@ -28,16 +28,18 @@ class Plea:
     models: tuple[str, ...]
     asked: Limits
     limits: Limits
+    prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
 
 
 def models_of(
     flow: AnyNode, bundles: Mapping[str, Bundle], settings: Settings, model: str | None
 ) -> tuple[str, ...]:
-    """The models that the agents of a flow call: all of them `model`, if it is given."""
+    """The models that the agents of a flow call: all of them `model`, if it is given, or the fallback."""
+    fallback = {settings.models.fallback} if settings.models.fallback else set[str]()
     if model is not None:
-        return (model,)
+        return tuple(sorted({model} | fallback))
     used = {settings.models.named(bundles[name].model) for name in bundles_of(flow) if name in bundles}
-    return tuple(sorted(used | ({settings.models.routing} if routed(flow) else set())))
+    return tuple(sorted(used | ({settings.models.routing} if routed(flow) else set()) | fallback))
 
 
 async def permitted(database: Database, tenant: str, plea: Plea) -> Limits:
@@ -65,7 +67,9 @@ async def permitted_to_go_on(
     if created is None:
         return state.limits
     models = models_of(created.flow, bundles, settings, created.model)
-    plea = Plea(created.flow_name, created.upstream, models, asked, asked.over(state.limits))
+    plea = Plea(
+        created.flow_name, created.upstream, models, asked, asked.over(state.limits), settings.price_table
+    )
     return await permitted(database, state.tenant, plea)
 
 
@@ -83,20 +87,20 @@ def permit(tenant: str, its: TenantLimits, plea: Plea) -> Limits:
             "held; leave --direct out."
         )
     if plea.upstream == "live":
-        _check_models(tenant, its, plea.models)
+        _check_models(tenant, its, plea)
     _check_asked(tenant, its, plea.asked)
     return plea.limits.tightened(Limits(max_cost_usd=its.session_usd, max_tokens=its.session_tokens))
 
 
-def _check_models(tenant: str, its: TenantLimits, models: tuple[str, ...]) -> None:
+def _check_models(tenant: str, its: TenantLimits, plea: Plea) -> None:
     change = f"harness tenants set {tenant}"
-    for model in models:
+    for model in plea.models:
         if its.models is not None and model not in its.models:
             raise NotAllowed(
                 f"The tenant '{tenant}' may not use the model '{model}', only {_listed(its.models)}; "
                 f"choose one with --model, or allow it with: {change} --models"
             )
-        if its.in_usd and price_of(model) is None:
+        if its.in_usd and price_of(model, plea.prices) is None:
             raise NotAllowed(
                 f"The price of the model '{model}' is not known, so the budget of the tenant '{tenant}' "
                 f"cannot be kept; choose another model, or give it a budget of tokens with: {change}"

@@ -9,11 +9,14 @@ batches and the fees of server-side tools are not in here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.records import Usage
+from pydantic import Field
+
+from harness.errors import BadInput
+from harness.records import Record, Usage
 
 PRICES_AS_OF = "2026-11-22"
 
@@ -29,40 +32,53 @@ class Most:
     usd: float | None
 
 
-@dataclass(frozen=True)
-class Price:
-    """US dollars per million tokens of each kind.
+class Price(Record):
+    """What a model costs, in US dollars per million tokens of each kind."""
 
-    A prompt (input, cache reads and cache writes of one call) of more than `long_prompt` tokens is charged
-    `long_factor` times all of them, output included.
-    """
-
-    input: float
-    output: float
-    cache_read_factor: float = CACHE_READ
-    long_prompt: int | None = None
-    long_factor: float = 1.0
+    input: float = Field(ge=0, allow_inf_nan=False, description="US dollars per million input tokens.")
+    output: float = Field(ge=0, allow_inf_nan=False, description="US dollars per million output tokens.")
+    cache_read_factor: float = Field(
+        default=CACHE_READ,
+        ge=0,
+        allow_inf_nan=False,
+        description="What a token read from the prompt cache costs, in input tokens.",
+    )
+    cache_write_factor: float = Field(
+        default=CACHE_WRITE,
+        ge=0,
+        allow_inf_nan=False,
+        description="What a token written to the prompt cache costs, in input tokens.",
+    )
+    long_prompt: int | None = Field(
+        default=None, ge=1, description="Tokens of a prompt, cached ones included, above which it costs more."
+    )
+    long_factor: float = Field(
+        default=1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="How many times as much a call with such a prompt costs, its output included.",
+    )
 
 
 PRICES: Mapping[str, Price] = {
-    "claude-fable-5-2": Price(8.0, 40.0, cache_read_factor=0.025),
-    "claude-fable-5-1": Price(10.0, 50.0, cache_read_factor=0.025),
-    "claude-fable-5": Price(10.0, 50.0),
-    "claude-opus-5-5": Price(4.0, 20.0, cache_read_factor=0.05),
-    "claude-opus-5": Price(5.0, 25.0),
-    "claude-opus-4-8": Price(5.0, 25.0),
-    "claude-opus-4-7": Price(5.0, 25.0),
-    "claude-opus-4-6": Price(5.0, 25.0),
-    "claude-opus-4-5": Price(5.0, 25.0),
-    "claude-opus-4-1": Price(15.0, 75.0),
-    "claude-opus-4": Price(15.0, 75.0),
-    "claude-sonnet-5-5": Price(2.0, 10.0, cache_read_factor=0.05),
-    "claude-sonnet-5": Price(2.0, 10.0),
-    "claude-sonnet-4-6": Price(3.0, 15.0),
-    "claude-sonnet-4-5": Price(3.0, 15.0),
-    "claude-sonnet-4": Price(3.0, 15.0),
-    "claude-haiku-5-5": Price(0.1, 0.5, long_prompt=100_000, long_factor=5.0),
-    "claude-haiku-4-5": Price(1.0, 5.0),
+    "claude-fable-5-2": Price(input=8.0, output=40.0, cache_read_factor=0.025),
+    "claude-fable-5-1": Price(input=10.0, output=50.0, cache_read_factor=0.025),
+    "claude-fable-5": Price(input=10.0, output=50.0),
+    "claude-opus-5-5": Price(input=4.0, output=20.0, cache_read_factor=0.05),
+    "claude-opus-5": Price(input=5.0, output=25.0),
+    "claude-opus-4-8": Price(input=5.0, output=25.0),
+    "claude-opus-4-7": Price(input=5.0, output=25.0),
+    "claude-opus-4-6": Price(input=5.0, output=25.0),
+    "claude-opus-4-5": Price(input=5.0, output=25.0),
+    "claude-opus-4-1": Price(input=15.0, output=75.0),
+    "claude-opus-4": Price(input=15.0, output=75.0),
+    "claude-sonnet-5-5": Price(input=2.0, output=10.0, cache_read_factor=0.05),
+    "claude-sonnet-5": Price(input=2.0, output=10.0),
+    "claude-sonnet-4-6": Price(input=3.0, output=15.0),
+    "claude-sonnet-4-5": Price(input=3.0, output=15.0),
+    "claude-sonnet-4": Price(input=3.0, output=15.0),
+    "claude-haiku-5-5": Price(input=0.1, output=0.5, long_prompt=100_000, long_factor=5.0),
+    "claude-haiku-4-5": Price(input=1.0, output=5.0),
 }
 """List prices by the beginning of the model's id."""
 
@@ -75,38 +91,38 @@ SEARCH_TOKENS = 20_000
 _OTHER_VERSION = re.compile(r"\w|\.|-\d{1,2}(?!\d)")
 
 
-def price_of(model: str) -> Price | None:
-    """Find a model's price by the longest beginning of its id that is listed.
+def price_of(model: str, prices: Mapping[str, Price] = PRICES) -> Price | None:
+    """Find a model's price by the longest beginning of its id that is in the table.
 
     What follows may be a date or a suffix, but not a further version number: `claude-opus-5-9` is not
     `claude-opus-5`, and its price is not known.
     """
-    for prefix in sorted(PRICES, key=len, reverse=True):
+    for prefix in sorted(prices, key=len, reverse=True):
         if model.startswith(prefix):
-            return None if _OTHER_VERSION.match(model, len(prefix)) else PRICES[prefix]
+            return None if _OTHER_VERSION.match(model, len(prefix)) else prices[prefix]
     return None
 
 
-def cost_usd(model: str, usage: Usage) -> float | None:
+def cost_usd(model: str, usage: Usage, prices: Mapping[str, Price] = PRICES) -> float | None:
     """Price the usage of one model call, in US dollars; None when the model's price is not known.
 
     Give it calls one by one and add the results: a price that depends on the length of the prompt cannot be
     told from a sum.
     """
-    price = price_of(model)
+    price = price_of(model, prices)
     if price is None:
         return None
     prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
     weighted = (
         usage.input_tokens
         + usage.cache_read_input_tokens * price.cache_read_factor
-        + usage.cache_creation_input_tokens * CACHE_WRITE
+        + usage.cache_creation_input_tokens * price.cache_write_factor
     )
     factor = price.long_factor if price.long_prompt is not None and prompt > price.long_prompt else 1.0
     return factor * (weighted * price.input + usage.output_tokens * price.output) / 1_000_000
 
 
-def most(request: Mapping[str, Any], size: int) -> Most:
+def most(request: Mapping[str, Any], size: int, prices: Mapping[str, Price] = PRICES) -> Most:
     """Bound what a request of the Messages API can use; `size` are the bytes of its body.
 
     All of the body is taken for tokens that are written to the cache, which is the dearest that can become of
@@ -119,4 +135,18 @@ def most(request: Mapping[str, Any], size: int) -> Most:
         cache_creation_input_tokens=-(-size // BYTES_A_TOKEN) + searched,
         output_tokens=longest if isinstance(longest, int) and longest > 0 else 0,
     )
-    return Most(usage.total_tokens, cost_usd(str(request.get("model", "")), usage))
+    return Most(usage.total_tokens, cost_usd(str(request.get("model", "")), usage, prices))
+
+
+def check_priced(models: Iterable[str], prices: Mapping[str, Price]) -> None:
+    """See that a budget can be kept with these models.
+
+    Raises:
+        BadInput: the price of one is not known.
+    """
+    for model in models:
+        if price_of(model, prices) is None:
+            raise BadInput(
+                f"The price of the model '{model}' is not known, so no budget can be kept; "
+                f'give it in harness.toml, under [prices."{model}"].'
+            )

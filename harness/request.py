@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,7 +16,7 @@ from harness.errors import BadBundle, BadInput
 from harness.flow import AnyNode, Flow, bundles_of, routed
 from harness.flow.read import find_flow
 from harness.permit import Plea, models_of
-from harness.pricing import price_of
+from harness.pricing import Price, check_priced
 from harness.records import Limits
 from harness.settings import Settings
 from harness.wiring import wire
@@ -69,12 +69,13 @@ class Request:
     models: tuple[str, ...]
     asked: Limits
     limits: Limits
+    prices: Mapping[str, Price]
     record: bool
 
     @property
     def plea(self) -> Plea:
         """What it wants to use of its tenant's."""
-        return Plea(self.flow.name, self.upstream, self.models, self.asked, self.limits)
+        return Plea(self.flow.name, self.upstream, self.models, self.asked, self.limits, self.prices)
 
 
 def check(
@@ -124,7 +125,7 @@ def check(
         )
     models = models_of(chosen.flow, bundles, settings, model)
     if budget_usd is not None and upstream != "offline":
-        _check_priced(models)
+        check_priced(models, settings.price_table)
     return Request(
         question=text,
         flow=chosen,
@@ -138,6 +139,7 @@ def check(
         limits=asked.over(
             Limits(max_cost_usd=settings.limits.max_cost_usd, max_tokens=settings.limits.max_tokens)
         ),
+        prices=settings.price_table,
         record=upstream != "direct" and (settings.record if record is None else record),
     )
 
@@ -170,9 +172,3 @@ def question_text(question: str) -> str:
     if not question.strip():
         raise BadInput("The question is empty; say what you want to know.")
     return question.strip()
-
-
-def _check_priced(models: Iterable[str]) -> None:
-    for model in models:
-        if price_of(model) is None:
-            raise BadInput(f"The price of the model '{model}' is not known, so no budget can be kept.")

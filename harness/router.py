@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from harness import answering
 from harness import events as ev
+from harness.attempt import CALL_TIMEOUT_S
 from harness.bundles.validate import validate_input
 from harness.context import MustSuspend, RunView, SessionContext
 from harness.flow import Supervisor, Team
@@ -74,14 +75,17 @@ class RouterRun:
             lambda limit: render("last_turn", view.project, reason=f"The limit of {limit} is spent."),
             lambda left: render("little_left", view.project, left=left),
             "",
+            prices=view.settings.price_table,
         )
         token = gateway.open_door(door)
         try:
             async with anthropic.AsyncAnthropic(
-                api_key=token, base_url=gateway.base_url, max_retries=0
+                api_key=token, base_url=gateway.base_url, max_retries=0, timeout=CALL_TIMEOUT_S
             ) as client:
                 await self._decide(client)
         except anthropic.APIStatusError as problem:
+            if gateway.limited is not None:
+                raise MustSuspend(gateway.limited) from problem
             await self._refused(problem)
         except anthropic.APIConnectionError as problem:
             raise MustSuspend(f"The router's model could not be reached: {problem}") from problem

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag
+from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, field_validator
 
 from harness.records import Record
 
@@ -52,9 +52,16 @@ def _headers(value: SecretStr) -> SecretStr:
     return value
 
 
+def _model_id(value: str) -> str:
+    if not re.fullmatch(r"\S+", value):
+        raise ValueError("should be a model's id, without spaces")
+    return value
+
+
 Headers = Annotated[SecretStr, AfterValidator(_headers)]
 Url = Annotated[str, AfterValidator(http_url)]
 Folder = Annotated[Path, AfterValidator(_folder)]
+ModelId = Annotated[str, AfterValidator(_model_id)]
 
 
 class Upstream(Record):
@@ -80,13 +87,24 @@ class Models(Record):
     routing: str = Field(
         default="claude-haiku-5-5", description="Makes small typed decisions about where work goes."
     )
+    fallback: ModelId | None = Field(
+        default=None,
+        description="The id of a model that answers a call whose own stays overloaded or is not there.",
+    )
+
+    @field_validator("fallback")
+    @classmethod
+    def _no_part(cls, value: str | None) -> str | None:
+        if value in cls.model_fields:
+            raise ValueError("should be a model's id, not one of the parts")
+        return value
 
     def named(self, role_or_id: str) -> str:
         """Give the model of a part; anything that is no part is taken for a model's id."""
         return str(getattr(self, role_or_id)) if role_or_id in MODEL_ROLES else role_or_id
 
 
-MODEL_ROLES = tuple(Models.model_fields)
+MODEL_ROLES = tuple(name for name in Models.model_fields if name != "fallback")
 """The parts a model can play."""
 
 

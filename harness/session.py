@@ -19,6 +19,7 @@ from harness.export.exporting import exporting
 from harness.export.scores import settle_scores
 from harness.gateway.app import Gateway
 from harness.gateway.offline import OfflineUpstream
+from harness.gateway.rates import PacedUpstream
 from harness.gateway.replay import ReplayUpstream, read_recorded
 from harness.gateway.upstream import LiveUpstream, Upstream
 from harness.hooks import Hook
@@ -31,6 +32,7 @@ from harness.state import SessionState
 from harness.stopping import Stop, Stopping
 from harness.store.journal import Journal, Listener
 from harness.store.lease import Lease
+from harness.store.rates import Rates
 from harness.store.rollouts import settle_rollouts
 
 LISTED = 60
@@ -162,7 +164,8 @@ class Session:
         if created.upstream == "direct":
             await Engine(context).advance()
             return
-        async with Gateway(await self._upstream(created), context.stopping) as gateway:
+        fallback = tools.settings.models.fallback if created.upstream == "live" else None
+        async with Gateway(await self._upstream(created), context.stopping, fallback=fallback) as gateway:
             context.gateway = gateway
             await Engine(context).advance()
 
@@ -176,7 +179,9 @@ class Session:
             return ReplayUpstream(database, recorded, self.state, left_out, self._journal.redactor)
         key = self._tools.settings.upstream.api_key
         assert key is not None, "checked before the session began"
-        return LiveUpstream(self._tools.settings.upstream.base_url, key.get_secret_value())
+        base_url, secret = self._tools.settings.upstream.base_url, key.get_secret_value()
+        rates = Rates(self._journal.database, base_url, secret, created.tenant)
+        return PacedUpstream(LiveUpstream(base_url, secret), rates)
 
 
 def _listed(sources: Sequence[Source]) -> str:

@@ -19,6 +19,7 @@ from pydantic import Field, SecretStr, ValidationError
 from harness import known_secrets as secrets
 from harness.content import SETTINGS_FILE
 from harness.errors import BadSettings
+from harness.pricing import PRICES, Price
 from harness.records import Record
 from harness.sections import (
     Folder,
@@ -27,6 +28,7 @@ from harness.sections import (
     Langfuse,
     Logs,
     McpServer,
+    ModelId,
     Models,
     SessionLimits,
     StdioServer,
@@ -121,6 +123,12 @@ class Settings(Record):
     logs: Logs = Field(default_factory=Logs)
     housekeeping: Housekeeping = Field(default_factory=Housekeeping)
     mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
+    prices: dict[ModelId, Price] = Field(default_factory=dict)
+
+    @property
+    def price_table(self) -> Mapping[str, Price]:
+        """The list prices, with those of the settings in their place or beside them."""
+        return {**PRICES, **self.prices}
 
 
 def from_environment(

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from harness.content import SETTINGS_FILE
+from harness.pricing import PRICES_AS_OF, Price
 from harness.sections import HttpServer, StdioServer
 from harness.settings import CHILD_ENVIRONMENT, ENVIRONMENT, OWN_PREFIXES, SECRETS, Settings
 
@@ -45,8 +46,17 @@ order = ["house_rules"]
 
 [hooks.options.house_rules]
 strict = true
+
+[prices."papers-llm-2"]
+input = 0.5
+output = 1.5
 ```
 """
+
+_PRICES = f"""\
+{Price.__doc__} They take the place of the list prices of {PRICES_AS_OF}, or stand beside them.
+`<model>` is a model's id or its beginning, up to a date or another suffix; a further version number is
+another model."""
 
 
 def page() -> str:
@@ -57,6 +67,7 @@ def page() -> str:
             parts += [f"## `[{name}]`\n\n{section.__doc__}\n", _table(f"{name}.", section)]
     for heading, server in (("`command`", StdioServer), ("`url`", HttpServer)):
         parts += [f"## `[mcp_servers.<name>]` with {heading}\n\n{server.__doc__}\n", _table("", server)]
+    parts += [f'## `[prices."<model>"]`\n\n{_PRICES}\n', _table("", Price)]
     parts += ["## Example\n", _EXAMPLE, "## What an agent's process inherits\n", _inherited()]
     return "\n".join(parts)
 

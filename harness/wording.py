@@ -22,6 +22,8 @@ def dotted(location: Sequence[str | int]) -> str:
     """Write a location as a path: `findings[0].citations`."""
     path = ""
     for part in location:
+        if part == "[key]":  # pydantic's mark for a key itself, which stands before it
+            continue
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
     return path.removeprefix(".")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.pricing import PRICES, cost_usd
+from harness.errors import BadInput
+from harness.pricing import PRICES, Price, check_priced, cost_usd
 from harness.records import Usage
-from harness.sections import Models
+from harness.sections import MODEL_ROLES, Models
+from harness.settings import Settings
 
 MILLION = 1_000_000
 
@@ -72,5 +74,30 @@ def test_nothing_used_costs_nothing() -> None:
 
 def test_every_default_model_has_a_price() -> None:
     """Budgets work out of the box."""
-    for model in Models().model_dump().values():
-        assert model in PRICES
+    for role in MODEL_ROLES:
+        assert Models().named(role) in PRICES
+
+
+def test_prices_of_ones_own_stand_beside_the_list_and_in_its_place() -> None:
+    """The longest beginning counts among both; a cached token costs what the settings say."""
+    own = {
+        "house-model": Price(input=1, output=2, cache_read_factor=0.5, cache_write_factor=2),
+        "claude-opus-5": Price(input=6, output=7),
+        "claude-opus-5-5-20270101": Price(input=8, output=9),
+    }
+    table = Settings(prices=own).price_table
+    dollars = {
+        model: cost_usd(model, Usage(input_tokens=MILLION), table)
+        for model in ("house-model-large", "claude-opus-5", "claude-opus-5-5", "claude-opus-5-5-20270101")
+    }
+    assert list(dollars.values()) == [1, 6, 4, 8]
+    cached = Usage(cache_read_input_tokens=MILLION, cache_creation_input_tokens=MILLION)
+    assert cost_usd("house-model", cached, table) == pytest.approx(2.5)
+    assert cost_usd("claude-opus-5", Usage(input_tokens=MILLION)) == 5, "the list is what it was"
+
+
+def test_a_budget_wants_a_price() -> None:
+    """The sentence says where to put one."""
+    check_priced(["house-model-1"], {"house-model-1": Price(input=0, output=0)})
+    with pytest.raises(BadInput, match=r"house-model-1.* \[prices\.\"house-model-1\"\]"):
+        check_priced(["claude-opus-5", "house-model-1"], PRICES)

@@ -8,6 +8,7 @@ import platformdirs
 import pytest
 
 from harness.errors import BadSettings
+from harness.pricing import Price
 from harness.sections import HttpServer, StdioServer
 from harness.settings import CHILD_ENVIRONMENT, Settings, default_home, dropped_from_child, from_environment
 from harness.settings_reference import page
@@ -167,6 +168,20 @@ def test_the_home_is_the_users_data_folder_but_not_for_root(monkeypatch: pytest.
         ),
         ("[langfuse]\nsecret_key = 'sk'", "remove it and set LANGFUSE_SECRET_KEY"),
         ("[models]\nresearcher = 'x'", "models.researcher: is not known (did you mean 'research'?)."),
+        ("[models]\nfallback = 'research'", "models.fallback: should be a model's id, not one of the parts."),
+        ("[models]\nfallback = ''", "models.fallback: should be a model's id, without spaces."),
+        ("[prices.x]\ninput = 1", "prices.x.output: is required."),
+        (
+            "[prices.x]\ninput = -1\noutput = 1",
+            "prices.x.input: should be greater than or equal to 0 (got -1).",
+        ),
+        ("[prices.x]\ninput = inf\noutput = 1", "prices.x.input: should be a finite number (got inf)."),
+        (
+            "[prices.x]\ninput = 1\noutput = 1\nouput = 1",
+            "prices.x.ouput: is not known (did you mean 'output'?).",
+        ),
+        ("[prices.'a b']\ninput = 1\noutput = 1", "prices.a b: should be a model's id, without spaces."),
+        ("[prices]\nx = 3", "prices.x: should be an object of keys and values (got 3)."),
         ("[logs]\njsno = true", "logs.jsno: is not known (did you mean 'json'?)."),
         ("[logs]\nkeep_days = 0", "logs.keep_days: should be greater than or equal to 1 (got 0)."),
         ("[hooks]\norders = []", "hooks.orders: is not known (did you mean 'order'?)."),
@@ -268,11 +283,11 @@ def test_no_name_on_the_list_smells_of_a_secret() -> None:
 
 def test_every_setting_is_described() -> None:
     """Each key of each section says what it means."""
-    places = [Settings, StdioServer, HttpServer]
+    places = [Settings, StdioServer, HttpServer, Price]
     places += [field.default_factory for field in Settings.model_fields.values() if field.default_factory]  # type: ignore[misc]
     for place in places:
         for name, field in getattr(place, "model_fields", {}).items():
-            section = hasattr(field.annotation, "model_fields") or name == "mcp_servers"
+            section = hasattr(field.annotation, "model_fields") or name in ("mcp_servers", "prices")
             assert field.description or section, f"{place.__name__}.{name}"
 
 

@@ -12,7 +12,7 @@ from harness.bundles.bundle import Bundle, limits_of
 from harness.cli import words
 from harness.flow import ROUTER, Agent, AnyNode, Blackboard, Lead, Supervisor, Team, children, label
 from harness.limits import granted
-from harness.pricing import PRICES_AS_OF, cost_usd
+from harness.pricing import PRICES_AS_OF, Price, cost_usd
 from harness.records import Limits, Record, Usage
 from harness.settings import Settings
 
@@ -66,7 +66,10 @@ class AgentPlan(Record):
 
 
 class Plan(Record):
-    """What would run, over how many documents. `cost_usd` is a guess, None when a price is not known."""
+    """What would run, over how many documents. `cost_usd` is a guess, None when a price is not known.
+
+    `fallback` is the model that answers when another cannot; `own_prices` are those of the settings.
+    """
 
     question: str
     flow: str
@@ -77,6 +80,8 @@ class Plan(Record):
     budget_tokens: int | None
     agents: tuple[AgentPlan, ...]
     cost_usd: float | None
+    fallback: str | None
+    own_prices: Mapping[str, Price]
     assumptions: Assumptions
 
 
@@ -98,6 +103,8 @@ def estimate(request: Request, bundles: Mapping[str, Bundle], settings: Settings
         budget_tokens=request.limits.max_tokens,
         agents=tuple(agents),
         cost_usd=round(sum(known), 4) if len(known) == len(costs) else None,
+        fallback=settings.models.fallback if request.upstream == "live" else None,
+        own_prices=settings.prices,
         assumptions=given,
     )
 
@@ -150,7 +157,8 @@ def _agent(
     steps = turn.calls or steps
     model = request.model or settings.models.named(bundle.model if bundle else "routing")
     calls = [_call(number, given) for number in range(steps)]
-    costs = [0.0 if request.upstream == "offline" else cost_usd(model, call) for call in calls]
+    prices = settings.price_table
+    costs = [0.0 if request.upstream == "offline" else cost_usd(model, call, prices) for call in calls]
     known = [cost for cost in costs if cost is not None]
     usage = sum(calls * turn.runs, Usage())
     return AgentPlan(
@@ -198,6 +206,11 @@ def in_words(plan: Plan) -> str:
     else:
         lines.append(f"About {words.dollars(plan.cost_usd)} at the list prices of {given.prices_as_of}.")
         lines += [f"  assumed: {assumed}" for assumed in _assumed(plan)]
+    for model, price in plan.own_prices.items():
+        dollars = f"${price.input:g} in and ${price.output:g} out"
+        lines.append(f"Your own price of {model}: {dollars}, per million tokens.")
+    if plan.fallback is not None:
+        lines.append(f"A call whose model stays overloaded or is not there is answered by {plan.fallback}.")
     if plan.budget_usd is not None:
         lines.append(
             f"Never more than the session's budget of {words.dollars(plan.budget_usd)} (--budget-usd)."

@@ -21,7 +21,10 @@ class ModelRequested(Payload):
 
 
 class ModelRetried(Payload):
-    """An attempt of a model call failed and another follows; `lost` says that it may have cost."""
+    """An attempt of a model call failed and another follows; `lost` says that it may have cost.
+
+    `model` is the one that is asked from here on, where it is another one.
+    """
 
     kind: Literal["model.retried"] = "model.retried"
     call_id: str
@@ -30,6 +33,7 @@ class ModelRetried(Payload):
     problem: str
     lost: bool
     pause_s: float
+    model: str | None = None
 
 
 class ModelFinished(Payload):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Literal, Self
 
@@ -15,7 +14,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from harness.export.address import Address
-from harness.outbound import LOST, NEVER_SENT, client, proxy_for, said
+from harness.outbound import LOST, NEVER_SENT, client, proxy_for, retry_after_s, said
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +92,7 @@ class Receiver:
             return _taken(body, kind)
         answered = f"{self.address.name} at {self.address.place} answered {status}{_words(body, kind)}"
         if status in _AGAIN or status >= 500:
-            pause = _seconds(response.headers.get("retry-after"))
+            pause = retry_after_s(response.headers.get("retry-after"), datetime.now(UTC))
             return Verdict("again", answered, pause, doubtful=status not in _SURELY_NOT_TAKEN)
         if status in _UNFIT:
             return Verdict("unfit", answered)
@@ -123,18 +122,3 @@ def _words(body: bytes, content_type: str) -> str:
         return ""
     text = " ".join(body.decode("utf-8", "replace").split())
     return f" ({text[:_SHOWN]})" if text else ""
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Read a Retry-After, which is a number of seconds or a date."""
-    if retry_after is None:
-        return None
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        until = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

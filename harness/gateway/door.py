@@ -15,7 +15,7 @@ from harness.gateway.charge import Charge
 from harness.gateway.conversation import conversation_key
 from harness.gateway.upstream import Caller
 from harness.limits import Refused, next_call
-from harness.pricing import cost_usd
+from harness.pricing import PRICES, Price, cost_usd, most
 from harness.records import Usage, derived_id
 from harness.redaction import Redactor
 from harness.resume import STRUCTURED_OUTPUT
@@ -32,6 +32,7 @@ class Call:
     call_id: str
     auxiliary: bool
     model: str
+    """That is asked: the request's own, or the one that answers in its place."""
     body: bytes
     request: Mapping[str, Any]
     headers: Mapping[str, str]
@@ -41,6 +42,8 @@ class Call:
     """What is reserved for it; None when nobody pays for it."""
     attempts: int = 0
     message_id: str | None = None
+    tries: int = 0
+    """Attempts with the model that is asked now."""
     lost: int = 0
     """Attempts that reached the model and whose answers were lost: what they used is not known."""
 
@@ -67,6 +70,7 @@ class Door:
     resume_text: str
     alive: Callable[[str], None] = field(default=lambda doing: None)
     """Hears of each sign of life, with what the run is doing."""
+    prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     """Its token is good for nothing any more."""
 
@@ -117,7 +121,7 @@ class Door:
             headers=dict(headers),
             conversation=conversation,
             began=datetime.now(UTC),
-            charge=Charge.of(self.journal.state, request, body),
+            charge=Charge.of(self.journal.state, request, body, self.prices),
         )
         await self.journal.append(
             ev.ModelRequested(
@@ -142,8 +146,8 @@ class Door:
         first_token: datetime | None,
         headers: Mapping[str, str],
         body: bytes,
-    ) -> None:
-        """Commit a completed response and keep it.
+    ) -> Usage:
+        """Commit a completed response, keep it, and give what it used.
 
         `message` is the Messages API's, without its content if that cannot be read; `headers` and `body` are
         all that came.
@@ -156,7 +160,7 @@ class Door:
             unattributed_calls=call.lost + (not used),
         )
         model = str(message.get("model") or call.model)
-        cost = cost_usd(model, usage)
+        cost = cost_usd(model, usage, self.prices)
         whole = message if "content" in message else None
         keep = KeptResponse(call.conversation, call.call_id, _content_type(headers), body, whole)
         await self.journal.append(
@@ -176,14 +180,21 @@ class Door:
             record=self._recording(call, 200, headers, body),
             entry=call.charge.answered(model, usage if used else None, cost) if call.charge else None,
         )
+        return usage
 
-    async def retried(self, call: Call, failed: Failed, pause_s: float) -> None:
-        """Commit that an attempt failed and that another follows after a pause.
+    async def retried(self, call: Call, failed: Failed, pause_s: float, instead: str | None = None) -> None:
+        """Commit that an attempt failed, and that another follows after a pause, of the model `instead`.
 
         Raises:
-            BudgetSpent: it may have cost, and the tenant's budget has no room for another one.
+            BudgetSpent: it may have cost or the other model cost more, and the tenant's budget has no room.
         """
-        charge, entry = call.charge.another() if call.charge and failed.lost else (call.charge, None)
+        charge, entry = call.charge, None
+        if charge is not None and instead is not None:
+            charge, entry = charge.instead(
+                most({**call.request, "model": instead}, len(call.body), self.prices), instead, failed.lost
+            )
+        elif charge is not None and failed.lost:
+            charge, entry = charge.another()
         self.alive("waiting to call the model again: " + failed.problem)
         await self.journal.append(
             ev.ModelRetried(
@@ -193,11 +204,14 @@ class Door:
                 problem=failed.problem,
                 lost=failed.lost,
                 pause_s=round(pause_s, 3),
+                model=instead,
             ),
             run_id=self.run_id,
             entry=entry,
         )
         call.charge = charge
+        if instead is not None:
+            call.model, call.tries = instead, 0
 
     async def failed(
         self, call: Call, failed: Failed, answered: tuple[Mapping[str, str], bytes] | None = None

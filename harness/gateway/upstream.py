@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,26 +34,37 @@ class Caller:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A model call on its way: the body's exact bytes, the same parsed, its headers, and who calls."""
+    """A model call on its way: the body's exact bytes, the same parsed, its headers, and who calls.
+
+    `alive` hears what it waits for; `wanted` says whether somebody still wants its answer.
+    """
 
     body: bytes
     request: Mapping[str, Any]
     headers: Mapping[str, str]
     query: str
     caller: Caller
+    alive: Callable[[str], None] = lambda doing: None
+    wanted: Callable[[], bool] = lambda: True
+
+
+async def _unsettled(output_tokens: int) -> None:
+    """Nobody keeps account."""
 
 
 @dataclass(frozen=True)
 class Answer:
     """An upstream's answer: HTTP status, the headers worth passing on, and the body as it arrives.
 
-    `final` says that the same request would get the same answer again.
+    `final` says that the same request would get the same answer again. `settle` is told how many tokens the
+    answer had when it was read to its end.
     """
 
     status: int
     headers: Mapping[str, str]
     chunks: AsyncIterator[bytes]
     final: bool = False
+    settle: Callable[[int], Awaitable[None]] = _unsettled
 
 
 class UpstreamLost(GatewayError):
@@ -62,6 +73,18 @@ class UpstreamLost(GatewayError):
     def __init__(self, problem: str, *, sent: bool = True) -> None:
         super().__init__(problem)
         self.sent = sent
+
+
+class RateLimited(GatewayError):
+    """The rate limits have no room for a call for a long time; `status` is the HTTP status that said so."""
+
+    def __init__(self, problem: str, status: int | None) -> None:
+        super().__init__(problem)
+        self.status = status
+
+
+class CallDropped(GatewayError):
+    """A call was given up before it was sent: nobody wants its answer any more."""
 
 
 class UpstreamStopped(GatewayError):
@@ -76,7 +99,7 @@ class Upstream(Protocol):
     """Something that answers `POST /v1/messages`."""
 
     def send(self, call: Outgoing) -> AbstractAsyncContextManager[Answer]:
-        """Send one request. Raises UpstreamLost or UpstreamStopped."""
+        """Send one request. Raises UpstreamLost, UpstreamStopped, RateLimited or CallDropped."""
         ...
 
     async def close(self) -> None:
@@ -90,7 +113,7 @@ async def in_parts(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
         yield part
 
 
-_PASSED_BACK = ("content-type", "retry-after", "request-id")
+_PASSED_BACK = ("content-type", "date", "retry-after", "request-id")
 _OWN = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding"} | {
     "x-api-key",
     "authorization",

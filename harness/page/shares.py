@@ -41,6 +41,8 @@ def by_model(journal: Iterable[ev.Event], state: SessionState) -> tuple[Share, .
         match event.payload:
             case ev.ModelRequested() as call:
                 asked[call.call_id] = call.model
+            case ev.ModelRetried(model=str(instead)) as call:
+                asked[call.call_id] = instead
             case ev.ModelFinished() as call:
                 sums.setdefault(call.model, _Sum()).add(call.usage, call.cost_usd)
             case ev.ModelFailed() as call:

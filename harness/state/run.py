@@ -226,7 +226,9 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
             known = run.open_calls[call.call_id]
             known.attempts += 1
             known.lost += call.lost
-            known.retries.append(call.model_dump(include={"status", "problem", "lost", "pause_s"}))
+            known.model = call.model or known.model
+            told = {"status", "problem", "lost", "pause_s"} | ({"model"} if call.model else set())
+            known.retries.append(call.model_dump(include=told))
         case ev.ModelFinished() as call:
             _answer(run, _end_call(run, call.call_id), auxiliary=call.auxiliary)
             run.settled += call.usage

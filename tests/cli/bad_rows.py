@@ -70,7 +70,13 @@ QUESTIONS = (
     Row(
         "budget without a price",
         ("run", "Why?", "--model", "gpt-9", "--budget-usd", "1"),
-        ("price", "gpt-9"),
+        ("price", "gpt-9", r"\[prices"),
+    ),
+    Row(
+        "budget without a price of the fallback",
+        ("run", "Why?", "--budget-usd", "1"),
+        ("price", "house-model-2", r"\[prices"),
+        prepare=write("harness.toml", '[models]\nfallback = "house-model-2"\n'),
     ),
     Row("nobody at work", (*RUN, "--max-concurrent", "0"), ("--max-concurrent", "x>=1")),
     Row("--out exists", (*RUN, "--out", "r.md"), ("r.md exists", "--force"), prepare=write("r.md", "mine")),
@@ -133,6 +139,24 @@ PROJECTS = (
         RUN,
         ("api_key", "ANTHROPIC_API_KEY"),
         prepare=write("harness.toml", '[upstream]\napi_key = "sk-secret"\n'),
+    ),
+    Row(
+        "fallback that is a part",
+        RUN,
+        ("harness.toml", "models.fallback", "model's id"),
+        prepare=write("harness.toml", '[models]\nfallback = "research"\n'),
+    ),
+    Row(
+        "price that is none",
+        RUN,
+        ("harness.toml", "prices.house-model-1.output", "finite"),
+        prepare=write("harness.toml", '[prices."house-model-1"]\ninput = 1\noutput = inf\n'),
+    ),
+    Row(
+        "price of no model",
+        RUN,
+        ("harness.toml", "prices.my model", "model's id"),
+        prepare=write("harness.toml", '[prices."my model"]\ninput = 1\noutput = 1\n'),
     ),
     Row(
         "unknown hook",

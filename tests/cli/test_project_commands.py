@@ -28,6 +28,23 @@ def test_the_plan_is_an_estimate_and_creates_nothing(home: Path) -> None:
     assert "costs nothing" in text
 
 
+def test_a_plan_shows_prices_of_ones_own_and_the_fallback(home: Path) -> None:
+    """What a model costs can be said in harness.toml; the estimate goes by it and names it."""
+    lines = ["[models]", 'lead = "house-model-1"', 'fallback = "house-model-2"']
+    lines += ['[prices."house-model-1"]', "input = 1000", "output = 2000"]
+    env = clean_env(home, NO_MODEL, HARNESS_HOME=str(home / "data"))
+    (home / "harness.toml").write_text("\n".join(lines[:3]))
+    unknown = json.loads(run_process("run", "Why?", "--plan", "--json", cwd=home, **env).stdout)
+    assert (unknown["cost_usd"], unknown["fallback"]) == (None, "house-model-2")
+    (home / "harness.toml").write_text("\n".join(lines))
+    plan = json.loads(run_process("run", "Why?", "--plan", "--json", cwd=home, **env).stdout)
+    assert plan["cost_usd"] > 50
+    assert plan["own_prices"]["house-model-1"]["output"] == 2000
+    text = run_process("run", "Why?", "--plan", cwd=home, **env).stdout
+    assert "Your own price of house-model-1: $1000 in and $2000 out, per million tokens." in text
+    assert "is answered by house-model-2." in text
+
+
 def test_a_project_grows_from_two_commands(home: Path) -> None:
     """A new folder gets settings and a first agent, which is listed as its own and has no errors."""
     env = {"HOME": str(home), "HARNESS_HOME": str(home / "data")}

@@ -56,7 +56,9 @@ SAMPLES: list[ev.AnyPayload] = [
     ),
     ev.ModelFailed(call_id="c", auxiliary=False, status=529, problem=HARD, usage=USAGE),
     ev.ModelReplayed(call_id="c", auxiliary=False),
-    ev.ModelRetried(call_id="c", auxiliary=False, status=529, problem=HARD, lost=True, pause_s=0.5),
+    ev.ModelRetried(
+        call_id="c", auxiliary=False, status=529, problem=HARD, lost=True, pause_s=0.5, model="n"
+    ),
     ev.ToolRequested(tool_use_id="t", tool="x", input={HARD: [HARD]}, call_id=None, replay="unsafe"),
     ev.ToolFinished(
         tool_use_id="t", tool="x", error=HARD, result_hash="h", result_chars=2, sources=("S1",), cached=True

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from harness.gateway import app
+from harness.gateway import app, relay
 from harness.gateway.upstream import Answer, Outgoing, Upstream, UpstreamLost
 from harness.pricing import cost_usd, most
 from harness.records import Usage
@@ -61,7 +61,7 @@ class Losing:
 @pytest.fixture(autouse=True)
 def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting between attempts, and no proxy of this machine before the played model."""
-    monkeypatch.setattr(app, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(relay, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(app, "ROOM_PAUSE_S", 0.05)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -134,7 +134,7 @@ async def test_a_call_waits_for_those_on_the_wire_to_leave_room(bench: Bench, da
     assert len(bench.api.calls.messages()) == 1
     goes_on.set()
     assert [answer.status_code for answer in await asyncio.gather(first, second)] == [200, 200]
-    assert bench.gateway._stopping.order is None
+    assert bench.gateway.stopping.order is None
     assert await spent(database) == settled(2)
 
 
@@ -187,7 +187,7 @@ async def test_a_spent_budget_holds_the_call_and_asks_the_session_to_stop(
     await set_limits(database, "t", {"daily_usd": 0.001})
     before = await bench.kinds()
     waiting = asyncio.create_task(bench.send(step("Why?", "Because.", "And?")))
-    stopping = bench.gateway._stopping
+    stopping = bench.gateway.stopping
     await until(lambda: stopping.holds(bench.run.id), "the call to be held")
     assert stopping.order is not None
     assert "harness tenants set t --daily-usd AMOUNT" in stopping.order.reason
@@ -208,7 +208,7 @@ async def test_a_submitted_session_is_left_to_the_workers_until_there_is_room(
     taken = (await spent(database)).usd
     await set_limits(database, "t", {"daily_usd": (BOUND.usd or 0) + taken / 2})
     waiting = asyncio.create_task(bench.send(step("Why?", "Because.", "And?")))
-    stopping = bench.gateway._stopping
+    stopping = bench.gateway.stopping
     await until(lambda: stopping.holds(bench.run.id), "the call to be held")
     assert stopping.order is not None
     assert stopping.order.waits_for == "worker"
@@ -228,7 +228,7 @@ async def test_a_lost_attempt_without_room_for_another_ends_the_call(
     await set_limits(database, "t", {"daily_usd": (BOUND.usd or 0) * 1.5})
     bench.gateway._upstream = Losing(bench.gateway._upstream)
     waiting = asyncio.create_task(bench.send())
-    stopping = bench.gateway._stopping
+    stopping = bench.gateway.stopping
     await until(lambda: stopping.holds(bench.run.id), "the call to be held")
     assert await bench.kinds() == ["model.requested", "model.failed"]
     assert (await bench.last()).usage.unattributed_calls == 1

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from harness import events as ev
-from harness.gateway import app
+from harness.gateway import relay
 from harness.pricing import cost_usd
 from harness.records import Limits, Usage, derived_id
 from harness.redaction import REDACTED, Redactor
@@ -43,7 +43,7 @@ USED = Usage(
 @pytest.fixture(autouse=True)
 def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting between attempts, and no proxy of this machine before the played model."""
-    monkeypatch.setattr(app, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(relay, "FIRST_PAUSE_S", 0.01)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -354,22 +354,22 @@ async def test_a_passing_refusal_is_tried_again(bench: Bench, status: int) -> No
 async def test_the_service_says_how_long_to_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """retry-after is kept to, up to a limit; without it, or if it makes no sense, pauses grow."""
     pauses: list[float] = []
-    pause = app._pause
+    pause = relay._pause
 
     def told(attempt: int, retry_after: str | None) -> float:
         pauses.append(pause(attempt, retry_after))
         return 0.0
 
-    monkeypatch.setattr(app, "_pause", told)
-    monkeypatch.setattr(app, "FIRST_PAUSE_S", 4.0)
+    monkeypatch.setattr(relay, "_pause", told)
+    monkeypatch.setattr(relay, "FIRST_PAUSE_S", 4.0)
     nonsense = Reply(status=529, error="x", headers={"retry-after": "Sun, 22 Nov 2026 00:00:00 GMT"})
     bench.api.script = once(
         refused(429, retry_after=7), refused(429, retry_after=9999), nonsense, refused(529)
     )
     await bench.send()
-    assert pauses[:2] == [7, app.LONGEST_PAUSE_S]
+    assert pauses[:2] == [7, relay.LONGEST_PAUSE_S]
     assert 8 <= pauses[2] <= 16
-    assert app.LONGEST_PAUSE_S / 2 <= pauses[3] <= app.LONGEST_PAUSE_S
+    assert relay.LONGEST_PAUSE_S / 2 <= pauses[3] <= relay.LONGEST_PAUSE_S
 
 
 async def test_a_lasting_refusal_is_passed_on(bench: Bench) -> None:
@@ -379,7 +379,7 @@ async def test_a_lasting_refusal_is_passed_on(bench: Bench) -> None:
     assert answer.status_code == 529
     assert answer.json()["error"]["message"] == "Overloaded, really."
     assert answer.headers["retry-after"] == "0"
-    assert bench.run.usage == Usage(attempts=app.MAX_ATTEMPTS)
+    assert bench.run.usage == Usage(attempts=relay.MAX_ATTEMPTS)
     failed = await bench.last()
     assert (failed.kind, failed.status, failed.problem) == ("model.failed", 529, "Overloaded, really.")
 
@@ -402,8 +402,8 @@ async def test_a_service_that_is_away_is_tried_again(
         answer = await bench.send()
         assert answer.status_code == 529
         assert "The model service could not be reached" in answer.json()["error"]["message"]
-        assert bench.run.usage.attempts == app.MAX_ATTEMPTS
-        retried = ["model.retried"] * (app.MAX_ATTEMPTS - 1)
+        assert bench.run.usage.attempts == relay.MAX_ATTEMPTS
+        retried = ["model.retried"] * (relay.MAX_ATTEMPTS - 1)
         assert await bench.kinds() == ["model.requested", *retried, "model.failed"]
         assert bench.run.usage.unattributed_calls == 0, "nothing was sent"
 

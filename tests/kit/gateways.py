@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +12,16 @@ import httpx
 
 from harness.gateway.app import Gateway
 from harness.gateway.door import Door
+from harness.gateway.rates import PacedUpstream
 from harness.gateway.replay import ReplayUpstream, read_recorded
 from harness.gateway.upstream import LiveUpstream, Upstream
+from harness.pricing import PRICES, Price
 from harness.records import Limits
 from harness.state import RunState
 from harness.stopping import Stopping
 from harness.store.database import Database
 from harness.store.journal import Journal, read_events
+from harness.store.rates import Rates
 from tests.kit.scripted_api import ScriptedApi
 from tests.kit.sessions import new_journal, run_at_work
 
@@ -99,15 +102,20 @@ async def bench_on(
     base_url: str | None = None,
     replays: str | None = None,
     stopping: Stopping | None = None,
+    paced_for: str | None = None,
+    fallback: str | None = None,
+    prices: Mapping[str, Price] = PRICES,
     **given: Any,
 ) -> AsyncIterator[Bench]:
     """Open a gateway for one agent run in front of `api`, or of `base_url`, or of a session's recording.
 
-    `given` are fields of the session's creation.
+    With `paced_for` a tenant's calls keep to the rate limits. `given` are fields of the session's creation.
     """
     journal = await new_journal(database)
     run = await run_at_work(journal, limits, budget, replays=replays, **given)
     upstream: Upstream = LiveUpstream(base_url or api.base_url, KEY)
+    if paced_for is not None:
+        upstream = PacedUpstream(upstream, Rates(database, api.base_url, KEY, paced_for))
     if replays is not None:
         upstream = ReplayUpstream(database, await read_recorded(database, replays), journal.state, (RESUME,))
     door = Door(
@@ -118,9 +126,10 @@ async def bench_on(
         lambda reason: f"This is the last turn: {reason}.",
         lambda left: f"Left: {left}.",
         RESUME,
+        prices=prices,
     )
     async with (
-        Gateway(upstream, stopping) as gateway,
+        Gateway(upstream, stopping, fallback=fallback) as gateway,
         # Another client than the gateway's own, and no proxy of this machine in between.
         httpx.AsyncClient(base_url=gateway.base_url, trust_env=False, timeout=30) as http,
     ):

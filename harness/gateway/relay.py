@@ -1,0 +1,233 @@
+"""One call's way: sent upstream, again or to another model while that may help, and its answer relayed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from harness.backoff import pause_s
+from harness.errors import BudgetSpent, LeaseLost
+from harness.gateway.bodies import ErrorBody, error_of, message_of
+from harness.gateway.door import Call, Door, Failed
+from harness.gateway.upstream import (
+    Answer,
+    CallDropped,
+    Outgoing,
+    RateLimited,
+    Upstream,
+    UpstreamLost,
+    UpstreamStopped,
+)
+from harness.log_fields import about
+from harness.records import Usage
+from harness.stopping import Stopping
+from harness.wire import StreamReader
+
+log = logging.getLogger(__name__)
+
+RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+"""Statuses after which the same request may succeed, by the Messages API's documentation of errors."""
+
+OVERLOADED = frozenset({503, 529})
+"""Statuses after which another model may answer, if they last."""
+
+MAX_ATTEMPTS = 5
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+
+
+_LAST_EVENT = b"event: message_stop"
+
+
+@dataclass
+class Relay:
+    """Carries one call's answer from the upstream to the CLI and commits how it ended."""
+
+    door: Door
+    call: Call
+    request: web.Request
+    stopping: Stopping
+    fallback: str | None
+    limit: Callable[[str], None]
+    """Hears why no model may be called for a long time."""
+    _begun: bool = False
+
+    async def run(self, upstream: Upstream) -> web.StreamResponse:
+        """Send the request, again while that may help, and relay the answer."""
+        try:
+            while True:
+                response = await self._attempt(upstream)
+                if response is not None:
+                    return response
+        except UpstreamStopped as problem:
+            await self._fail(Failed(None, str(problem)))
+            await self.door.stopped(problem.stopped)
+            # The session hears of it and ends its agents; until then there is nothing to say to this one.
+            await self.door.closed.wait()
+            return error(402, "billing_error", str(problem))
+        except RateLimited as problem:
+            await self._fail(Failed(problem.status, str(problem)))
+            self.limit(str(problem))
+            return error(402, "billing_error", str(problem))
+        except BudgetSpent as problem:
+            await self._fail(Failed(None, str(problem)))
+            raise
+        except (UpstreamLost, LeaseLost, CallDropped) as problem:
+            await self._fail(Failed(None, str(problem)))
+            if not self._begun:
+                return error(529, "overloaded_error", str(problem))
+            return self._cut_off()
+
+    async def _attempt(self, upstream: Upstream) -> web.StreamResponse | None:
+        """Send the request once and relay the answer; None when it is worth another attempt."""
+        self.call.attempts += 1
+        self.call.tries += 1
+        last, instead = self.call.tries >= MAX_ATTEMPTS, None
+        try:
+            async with upstream.send(self._outgoing()) as answer:
+                if answer.status == 200:
+                    return await self._relay(answer)
+                body = b"".join([chunk async for chunk in answer.chunks])
+                error = error_of(body)
+                failed = Failed(answer.status, error.text)
+                again = answer.status in RETRIED and not (answer.final or last)
+                instead = None if again or answer.final else self._instead(answer.status, error)
+                if not again and instead is None:
+                    return await self._refuse(answer, failed, body)
+                pause = 0.0 if instead else _pause(self.call.tries, answer.headers.get("retry-after"))
+        except RateLimited as problem:
+            instead = self._instead(problem.status)
+            if instead is None:
+                raise
+            failed, pause = Failed(problem.status, str(problem)), 0.0
+        except UpstreamLost as problem:
+            self.call.lost += problem.sent
+            if self._begun or last:
+                raise
+            failed, pause = Failed(None, str(problem), problem.sent), _pause(self.call.tries, None)
+        await self.door.retried(self.call, failed, pause, instead)
+        await asyncio.sleep(pause)
+        return None
+
+    def _outgoing(self) -> Outgoing:
+        call = self.call
+        body, request = call.body, call.request
+        if call.model != str(request.get("model", "")):
+            request = {**request, "model": call.model}
+            body = json.dumps(request).encode()
+        return Outgoing(
+            body=body,
+            request=request,
+            headers=call.headers,
+            query=self.request.rel_url.raw_query_string,
+            caller=self.door.caller(call),
+            alive=self.door.alive,
+            wanted=self._wanted,
+        )
+
+    def _wanted(self) -> bool:
+        gone = self.request.transport is None or self.door.closed.is_set()
+        return not gone and not self.stopping.asked.is_set()
+
+    def _instead(self, status: int | None, error: ErrorBody | None = None) -> str | None:
+        """The model that is asked after this refusal, which is the last of its own model's."""
+        gone = status in OVERLOADED or (status == 404 and error and error.kind == "not_found_error")
+        return self.fallback if gone and self.call.model != self.fallback else None
+
+    async def _refuse(self, answer: Answer, failed: Failed, body: bytes) -> web.Response:
+        await self._fail(failed, (answer.headers, body))
+        return web.Response(status=answer.status, headers=answer.headers, body=body)
+
+    async def _relay(self, answer: Answer) -> web.StreamResponse:
+        if "text/event-stream" in answer.headers.get("content-type", "application/json"):
+            return await self._relay_stream(answer)
+        body = b"".join([chunk async for chunk in answer.chunks])
+        used = await self.door.completed(self.call, message_of(body), datetime.now(UTC), answer.headers, body)
+        await answer.settle(used.output_tokens)
+        return web.Response(status=answer.status, headers=answer.headers, body=body)
+
+    async def _relay_stream(self, answer: Answer) -> web.StreamResponse:
+        reader = StreamReader()
+        first_token: datetime | None = None
+        used: Usage | None = None
+        response = web.StreamResponse(headers=answer.headers)
+        self._begun = True
+        with _perhaps_alone():
+            await response.prepare(self.request)
+        async for chunk in answer.chunks:
+            reader.feed(chunk)
+            self.door.alive("reading the model's answer")
+            self.call.message_id = reader.message_id
+            if first_token is None and reader.content_seen:
+                first_token = datetime.now(UTC)
+            if reader.complete and used is None:
+                # Only the end has to wait for the commit.
+                before, mark, after = chunk.rpartition(_LAST_EVENT)
+                await _pass_on(response, before)
+                raw = bytes(reader.raw)
+                message = reader.message or _summary(reader)
+                used = await self.door.completed(self.call, message, first_token, answer.headers, raw)
+                chunk = mark + after
+            await _pass_on(response, chunk)
+        if used is not None:
+            await answer.settle(used.output_tokens)
+            return response
+        if reader.error is None:
+            raise UpstreamLost("The model's answer broke off before its end.")
+        problem = f"The model's answer ended in an error: {reader.error.get('message')}"
+        self.call.lost += 1
+        await self._fail(Failed(None, problem))
+        return response
+
+    def _cut_off(self) -> web.StreamResponse:
+        """Break the answer off as the upstream's broke off, so that the CLI sees it as it was."""
+        if self.request.transport is not None:
+            self.request.transport.close()
+        return web.Response()
+
+    async def _fail(self, failed: Failed, answered: tuple[Mapping[str, str], bytes] | None = None) -> None:
+        named = about("model_call_failed", agent_run_id=self.door.run_id, status=failed.status)
+        log.info("model call %s failed: %s", self.call.call_id, failed.problem, extra=named)
+        with contextlib.suppress(LeaseLost):
+            await self.door.failed(self.call, failed, answered)
+
+
+async def _pass_on(response: web.StreamResponse, chunk: bytes) -> None:
+    with _perhaps_alone():
+        await response.write(chunk)
+
+
+def _perhaps_alone() -> contextlib.suppress:
+    """Go on when the CLI has gone: its answer is being paid for, and is read to its end."""
+    return contextlib.suppress(ConnectionResetError)
+
+
+def _summary(reader: StreamReader) -> dict[str, Any]:
+    """What a message's frame says, when what is inside cannot be read."""
+    return {
+        "id": reader.message_id,
+        "model": reader.model,
+        "stop_reason": reader.stop_reason,
+        "usage": reader.usage,
+    }
+
+
+def _pause(attempt: int, retry_after: str | None) -> float:
+    """Seconds to wait: what the service asks for, else longer each time."""
+    if retry_after is not None:
+        with contextlib.suppress(ValueError):
+            return min(max(float(retry_after), 0.0), LONGEST_PAUSE_S)
+    return pause_s(attempt, FIRST_PAUSE_S, LONGEST_PAUSE_S)
+
+
+def error(status: int, kind: str, message: str) -> web.Response:
+    """An error in the form of the Messages API."""
+    return web.json_response({"type": "error", "error": {"type": kind, "message": message}}, status=status)

@@ -1,0 +1,33 @@
+"""A model's service that is busy, limited or without a model, played before the analyst who works alone."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from tests.e2e.scripts import alone
+from tests.kit.metering import Meter
+from tests.kit.script import Reply, Request, refused
+
+
+def refusing_once(request: Request, retry_after: float) -> Reply:
+    """Refuse the first request of all and ask to be left alone; then answer everybody."""
+    if request.number == 1:
+        return refused(429, "Too many requests.", retry_after=retry_after)
+    return alone(request)
+
+
+def metered(request: Request, requests: float, left: float) -> Reply:
+    """Take so many requests a minute, and `left` at first."""
+    return _meter(requests, left).answer(alone(request))
+
+
+def without(request: Request, status: int, *, instead: str, retry_after: float = 0) -> Reply:
+    """Refuse every model but one."""
+    if request.model != instead:
+        return refused(status, f"No {request.model}.", retry_after=retry_after)
+    return alone(request)
+
+
+@cache
+def _meter(requests: float, left: float) -> Meter:
+    return Meter({"requests": requests}, {"requests": left})

@@ -1,0 +1,108 @@
+"""Rate limits and models that cannot answer, with the real CLI: who waits, who stops, who answers instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.e2e.running import Desk
+from tests.e2e.scripts import ALONE
+from tests.kit.processes import until_sync
+from tests.kit.scripted_api import ScriptedProcess, scripted_process
+
+ANOTHER = "claude-haiku-4-5"
+RUN = ("run", "How?", "--sources", "notes.md", "--flow", "single")
+
+
+@contextmanager
+def served(home: Path, dsn: str, script: str, **given: Any) -> Iterator[tuple[Desk, ScriptedProcess]]:
+    """A desk before a model that plays a script of `rate_scripts`."""
+    (home / "notes.md").write_text("# Notes\n\nTides, winds and stars.\n")
+    with scripted_process(f"tests.e2e.rate_scripts:{script}", home / "calls.jsonl", given=given) as api:
+        desk = Desk(home, api.base_url, dsn)
+        try:
+            yield desk, api
+        finally:
+            desk.close()
+            for command in desk.started:
+                print(*command.lines, *command.errors, sep="\n")
+
+
+def statuses(api: ScriptedProcess) -> list[int | None]:
+    """How each request was answered, in order."""
+    return [call.status for call in api.calls().messages()]
+
+
+def test_two_workers_honour_what_one_was_told(home: Path, dsn: str) -> None:
+    """One process is refused for a while; another one, begun meanwhile, sends nothing before that is over."""
+    with served(home, dsn, "refusing_once", retry_after=8) as (desk, api):
+        first = desk.start(*RUN, HARNESS_TENANT="a")
+        until_sync(lambda: statuses(api) == [429], "the refusal")
+        second = desk.start(*RUN, HARNESS_TENANT="b")
+        assert (first.wait(), second.wait()) == (0, 0)
+        for command in (first, second):
+            assert command.finished is not None
+            assert command.finished["report"] == ALONE
+        refusal, *after = api.calls().messages()
+        assert min(call.received_at for call in after) - (refusal.ended_at or 0) >= 7.5
+        assert statuses(api).count(429) == 1
+
+
+def test_two_workers_keep_to_one_limit(home: Path, dsn: str) -> None:
+    """Three processes of two tenants ask for more than there is: the service has nobody to refuse."""
+    with served(home, dsn, "metered", requests=120, left=1) as (desk, api):
+        commands = [desk.start(*RUN, HARNESS_TENANT=tenant) for tenant in ("a", "a", "b")]
+        assert [command.wait() for command in commands] == [0, 0, 0]
+        # Before the first answer nobody knows of a limit; a call sent then may be refused.
+        first_answer = next(call for call in api.calls().messages() if call.status == 200)
+        late = [c for c in api.calls().messages() if c.received_at > (first_answer.ended_at or 0) + 0.5]
+        assert {call.status for call in late} == {200}
+        assert len(late) > 5
+
+
+def test_a_long_wait_suspends_the_session(home: Path, dsn: str) -> None:
+    """It says until when; a resume before that does not ask the service again, and one after it goes on."""
+    with served(home, dsn, "refusing_once", retry_after=3600) as (desk, api):
+        code, finished = desk.run(*RUN)
+        assert (code, finished["status"]) == (3, "suspended")
+        assert "with this key until 20" in finished["problem"]
+        assert "UTC; resume the session then." in finished["problem"]
+        again, finished = desk.run("resume", finished["session_id"])
+        assert (again, finished["status"]) == (3, "suspended")
+        assert len(api.calls().messages()) == 1
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("update rate_limit set blocked_until = now()")
+        assert desk.run("resume", finished["session_id"])[1]["report"] == ALONE
+
+
+@pytest.mark.parametrize("status", [404, 529])
+def test_another_model_answers(home: Path, dsn: str, status: int) -> None:
+    """The session ends as ever; who answered is in its journal, and its price is paid."""
+    (home / "harness.toml").write_text(f'[models]\nfallback = "{ANOTHER}"\n')
+    with served(home, dsn, "without", status=status, instead=ANOTHER) as (desk, api):
+        code, finished = desk.run(*RUN, "--budget-usd", "5")
+        assert (code, finished["report"]) == (0, ALONE)
+        answered = [call for call in api.calls().messages() if call.status == 200]
+        assert {call.request.model for call in answered} == {ANOTHER}
+        assert finished["cost_usd"] == pytest.approx(
+            sum(1e-6 * (c.usage.input_tokens + 5 * c.usage.output_tokens) for c in answered if c.usage)
+        )
+        with psycopg.connect(dsn) as connection:
+            told = connection.execute(
+                "select distinct payload->>'model' from event where kind = 'model.retried'"
+                " and payload->>'model' is not null"
+            ).fetchall()
+        assert told == [(ANOTHER,)]
+
+
+def test_without_a_fallback_a_missing_model_ends_the_run(home: Path, dsn: str) -> None:
+    """Its refusal is told as it is."""
+    with served(home, dsn, "without", status=404, instead=ANOTHER) as (desk, _):
+        code, finished = desk.run(*RUN)
+        assert (code, finished["status"]) == (1, "failed")
+        assert "claude-sonnet-5-5" in finished["problem"]
