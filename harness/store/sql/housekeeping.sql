@@ -42,7 +42,7 @@ select id, tenant, question, status, head as events, created_at, updated_at
  where (%(tenant)s::text is null or tenant = %(tenant)s)
    and updated_at < %(before)s
    and (status = any(%(statuses)s::text[]) or head = 0)
-   and status <> 'queued'
+   and due_at is null
    and lease_until <= clock_timestamp()
  order by updated_at, id;
 
@@ -63,7 +63,7 @@ select id
   from session
  where id = any(%(ids)s::uuid[])
    and updated_at < %(before)s
-   and status <> 'queued'
+   and due_at is null
    and lease_until <= clock_timestamp()
    for update skip locked;
 
