@@ -16,7 +16,7 @@ _SQL = queries("housekeeping")
 _CACHE = queries("tool_cache")
 
 AT_ONCE = 20
-"""Sessions, or documents, that one transaction deletes: a second or two of work, should they be long."""
+"""Sessions, or documents, that one transaction deletes: seconds of work, should they be long."""
 
 _ROWS_AT_ONCE = 5_000
 
