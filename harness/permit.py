@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -75,7 +76,7 @@ async def permitted_to_go_on(
 
 def permit(tenant: str, its: TenantLimits, plea: Plea) -> Limits:
     """Give the limits that a session has under those of its tenant. Raises NotAllowed as `permitted` does."""
-    change = f"harness tenants set {tenant}"
+    change = f"harness tenants set {shlex.quote(tenant)}"
     if its.flows is not None and plea.flow not in its.flows:
         raise NotAllowed(
             f"The tenant '{tenant}' may not use the flow '{plea.flow}', only {_listed(its.flows)}; "
@@ -93,7 +94,7 @@ def permit(tenant: str, its: TenantLimits, plea: Plea) -> Limits:
 
 
 def _check_models(tenant: str, its: TenantLimits, plea: Plea) -> None:
-    change = f"harness tenants set {tenant}"
+    change = f"harness tenants set {shlex.quote(tenant)}"
     for model in plea.models:
         if its.models is not None and model not in its.models:
             raise NotAllowed(
@@ -108,7 +109,7 @@ def _check_models(tenant: str, its: TenantLimits, plea: Plea) -> None:
 
 
 def _check_asked(tenant: str, its: TenantLimits, asked: Limits) -> None:
-    change = f"harness tenants set {tenant}"
+    change = f"harness tenants set {shlex.quote(tenant)}"
     usd, tokens = asked.max_cost_usd, asked.max_tokens
     if usd is not None and its.session_usd is not None and usd > its.session_usd:
         raise NotAllowed(

@@ -7,6 +7,7 @@ never neither.
 
 from __future__ import annotations
 
+import shlex
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -106,7 +107,7 @@ def _spent(session_id: str, asked: Reservation, limit: dict[str, Any]) -> Budget
     """Say which limit is in the way, until when, and what to do."""
     setting, revision = str(limit["setting"]), int(limit["revision"])
     in_usd, daily = setting.endswith("usd"), setting.startswith("daily")
-    tenant, change = asked.tenant, f"harness tenants set {asked.tenant} --{setting}"
+    tenant, change = asked.tenant, f"harness tenants set {shlex.quote(asked.tenant)} --{setting}"
     if limit["asked"] is None:
         problem = (
             f"The price of the model '{asked.model}' is not known, so the budget of the tenant '{tenant}' "

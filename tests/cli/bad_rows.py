@@ -259,7 +259,7 @@ TENANTS = (
     Row("no budget of tokens", (*RUN, "--budget-tokens", "0"), ("--budget-tokens", "x>=1")),
     Row(
         "direct under a budget",
-        ("run", "Why?", "--direct", "--tenant", "poor"),
+        ("run", "Why?", "--direct", "--flow", "single", "--tenant", "poor"),
         ("'poor' has a budget", "leave --direct out"),
         "main",
     ),

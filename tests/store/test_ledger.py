@@ -157,7 +157,7 @@ async def test_without_room_nothing_is_committed(
         await reserve(journal, asked(tenant))
     (name,) = limits
     assert says in str(refused.value)
-    assert f"harness tenants set {tenant} --{name.replace('_', '-')} " in str(refused.value)
+    assert f"harness tenants set '{tenant}' --{name.replace('_', '-')} " in str(refused.value)
     assert f"then: harness resume {journal.session_id}" in str(refused.value)
     assert refused.value.again_s is None
     assert await taken(database, tenant) == before

@@ -92,7 +92,8 @@ async def test_young_foreign_held_and_queued_sessions_stay(database: Database, t
     await database.run("UPDATE session SET tenant = 'u' WHERE id = %(id)s", {"id": foreign})
     lease = "UPDATE session SET lease_until = clock_timestamp() + '1 min' WHERE id = %(id)s"
     await database.run(lease, {"id": held})
-    await database.run("UPDATE session SET status = 'queued', due_at = now() WHERE id = %(id)s", {"id": queued})
+    due = "UPDATE session SET status = 'queued', due_at = now() WHERE id = %(id)s"
+    await database.run(due, {"id": queued})
     every = choice("done", "running", "suspended", "needs_help")
     assert await pruned(database, every) == []
     assert await pruned(database, every.model_copy(update={"tenant": None})) == [foreign]
