@@ -15,6 +15,7 @@ from benchmarks import (
     dispatch,
     embedded_start,
     gateway,
+    isolation,
     journal_append,
     observing,
     offline_run,
@@ -25,6 +26,7 @@ from benchmarks.rows import Row, table
 
 BENCHMARKS: Mapping[str, Callable[[bool], list[Row]]] = {
     "journal_append": journal_append.measure,
+    "isolation": isolation.measure,
     "embedded_start": embedded_start.measure,
     "gateway": gateway.measure,
     "rate_limits": rate_limits.measure,

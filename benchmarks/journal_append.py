@@ -33,11 +33,11 @@ async def _measure(home: Path, events: int) -> list[Row]:
     async with session(home, 4) as (journal, runs):
         durable = await journal.database.one(_DURABLE)
         assert durable is not None, "settings are always there"
-        await _append(journal, runs[0], 50)
-        alone = await _append(journal, runs[0], events)
-        sparse = await _append(journal, runs[0], events // 4, PAUSE_S)
+        await append(journal, runs[0], 50)
+        alone = await append(journal, runs[0], events)
+        sparse = await append(journal, runs[0], events // 4, PAUSE_S)
         began = time.perf_counter()
-        together = await asyncio.gather(*(_append(journal, run, events // 4) for run in runs))
+        together = await asyncio.gather(*(append(journal, run, events // 4) for run in runs))
         each_ms = (time.perf_counter() - began) * 1000 / events
     disk = _synced(home, 100)
     on = f"fsync {durable['fsync']}, synchronous_commit {durable['commit']}"
@@ -60,7 +60,7 @@ def _row(
     return Row.of("journal_append", what, taken, "ms", target=target, ratio=ratio, note=note)
 
 
-async def _append(journal: Journal, run_id: str, count: int, pause_s: float = 0.0) -> list[float]:
+async def append(journal: Journal, run_id: str, count: int, pause_s: float = 0.0) -> list[float]:
     """Append tool calls one after the other and give how long each took, in seconds."""
     taken = []
     for _ in range(count):

@@ -17,7 +17,7 @@ from harness.messages import Message
 from harness.records import Limits, derived_id
 from harness.settings import Settings
 from harness.state import SessionState
-from harness.store.database import Json
+from harness.store.database import Database, Json
 from harness.store.embedded import EmbeddedServer
 from harness.store.journal import Journal
 from harness.store.lease import Holder, Lease
@@ -51,39 +51,45 @@ def running_store() -> Iterator[Path]:
 @asynccontextmanager
 async def session(home: Path, runs: int) -> AsyncIterator[tuple[Journal, list[str]]]:
     """A session of this process in the home's store, opened as the library does, with agent runs in it."""
-    async with open_store(Settings(home=home)) as database:
-        session_id = str(uuid.uuid4())
-        await database.run(
-            _SQL["create_session"],
-            {
-                "id": session_id,
-                "tenant": "default",
-                "flow": "single",
-                "question": "How long does it take?",
-                "holder": Json(Holder.here().model_dump()),
-                "ttl": 30,
-            },
-        )
-        lease = Lease(database, session_id, 1, 30)
-        lease.start()
-        try:
-            journal = Journal(database, lease, SessionState(session_id))
-            await journal.append(
-                ev.SessionCreated(
-                    tenant="default",
-                    question="How long does it take?",
-                    flow_name="single",
-                    flow=Agent(agent="analyst"),
-                    upstream="live",
-                    limits=Limits(),
-                )
+    async with open_store(Settings(home=home)) as database, session_in(database, runs) as made:
+        yield made
+
+
+@asynccontextmanager
+async def session_in(database: Database, runs: int) -> AsyncIterator[tuple[Journal, list[str]]]:
+    """A session of this process in a store that is open, with agent runs in it."""
+    session_id = str(uuid.uuid4())
+    await database.run(
+        _SQL["create_session"],
+        {
+            "id": session_id,
+            "tenant": "default",
+            "flow": "single",
+            "question": "How long does it take?",
+            "holder": Json(Holder.here().model_dump()),
+            "ttl": 30,
+        },
+    )
+    lease = Lease(database, session_id, 1, 30)
+    lease.start()
+    try:
+        journal = Journal(database, lease, SessionState(session_id))
+        await journal.append(
+            ev.SessionCreated(
+                tenant="default",
+                question="How long does it take?",
+                flow_name="single",
+                flow=Agent(agent="analyst"),
+                upstream="live",
+                limits=Limits(),
             )
-            ids = [derived_id(session_id, number) for number in range(runs)]
-            for run_id in ids:
-                await journal.append(_run_created(run_id, journal.state.trace_id), run_id=run_id)
-            yield journal, ids
-        finally:
-            await lease.release()
+        )
+        ids = [derived_id(session_id, number) for number in range(runs)]
+        for run_id in ids:
+            await journal.append(_run_created(run_id, journal.state.trace_id), run_id=run_id)
+        yield journal, ids
+    finally:
+        await lease.release()
 
 
 def _run_created(run_id: str, trace_id: str) -> ev.AgentRunCreated:

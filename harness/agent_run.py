@@ -10,7 +10,7 @@ import psutil
 
 from harness import answering
 from harness import events as ev
-from harness.attempt import AttemptFolder, environment, make, sweep, write_launcher
+from harness.attempt import AttemptFolder, environment, make, session_folder, sweep, write_launcher
 from harness.briefing import first_words, system_prompt
 from harness.bundles.validate import validate_input
 from harness.claude import Conversation, Ending, converse
@@ -93,7 +93,8 @@ class AgentRun:
         if self._view.run.status == "checking":
             await answering.judge(self._view)
             return None
-        await asyncio.to_thread(end_survivor, self._view.run)
+        own = session_folder(self._view.settings.home, self._view.state.id)
+        await asyncio.to_thread(end_survivor, self._view.run, own)
         transcript = await self._transcript()
         await self._void_lost_delegations(transcript)
         point = resume_point(self._view.run, transcript, typed=self._view.bundle.output is not None)

@@ -46,9 +46,14 @@ class AttemptFolder:
         return self.root / "pid"
 
 
+def session_folder(home: Path, session_id: str) -> Path:
+    """Where everything lies that a session has on disk."""
+    return home / "sessions" / session_id
+
+
 def make(home: Path, session_id: str, run_id: str, attempt: int) -> AttemptFolder:
     """Make the folders of an attempt."""
-    session = home / "sessions" / session_id
+    session = session_folder(home, session_id)
     folder = AttemptFolder(session / f"{run_id}-{attempt}", session / "workspace")
     for path in (folder.config, folder.temporary, folder.workspace):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -102,7 +107,7 @@ def sweep(folder: Path, claude_session_id: str | None) -> None:
 
 def sweep_session(home: Path, session_id: str) -> None:
     """Remove a session's folders where nothing is in them; another process may be at work in the others."""
-    session = home / "sessions" / session_id
+    session = session_folder(home, session_id)
     for path in (session / "workspace", session):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()

@@ -14,6 +14,7 @@
     ├── StoreError          Postgres cannot do what was asked
     │   ├── StoreUnavailable  no server answers, or it stopped answering
     │   ├── JournalRefused    a session was written by a newer version of the harness
+    │   ├── RoleRefused       the role of the DSN may not do this
     │   ├── MigrationRefused  the schema is newer than the code, or an applied migration was edited
     │   ├── PruneRefused    a session that is kept would be harmed
     │   └── LeaseLost       another process may advance this session now; stop at once
@@ -80,6 +81,10 @@ class StoreError(HarnessError):
 
 class StoreUnavailable(StoreError):
     """No Postgres server answers."""
+
+
+class RoleRefused(StoreError):
+    """The role that the DSN connects as may not do this, or not with these rows."""
 
 
 class MigrationRefused(StoreError):

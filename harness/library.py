@@ -303,10 +303,7 @@ class Harness:
             raise NoSuchSession(
                 f"'{session_id}' is no session id; list the sessions with: harness sessions"
             ) from problem
-        state = await load_state(await self.database(), session_id)
-        if state.tenant != self.settings.tenant:
-            raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
-        return state
+        return await load_state(await self.database(), session_id, self.settings.tenant)
 
     def _recheck(self, question: str, options: Options, *, key_needed: bool = True) -> Recheck:
         def recheck(bundles: Mapping[str, Bundle], flow: str | Flow | AnyNode) -> Request:

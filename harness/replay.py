@@ -117,7 +117,7 @@ async def replay_report(database: Database, state: SessionState) -> ReplayReport
     created = state.created
     if created is None or created.replays is None:
         raise NotReplayable(f"Session {state.id} is no replay; begin one with: harness replay {state.id}")
-    recorded = await load_state(database, created.replays)
+    recorded = await load_state(database, created.replays, state.tenant)
     stopped = state.replay_stopped
     differences = _ends_differ(recorded, state) if stopped is None else stopped.differences
     ran_out = stopped is not None and stopped.why == "recording ends"

@@ -175,7 +175,7 @@ class Session:
         if created.replays is not None:
             database = self._journal.database
             left_out = (render("resume", self._tools.project),)
-            recorded = await read_recorded(database, created.replays)
+            recorded = await read_recorded(database, created.replays, self.state.tenant)
             return ReplayUpstream(database, recorded, self.state, left_out, self._journal.redactor)
         key = self._tools.settings.upstream.api_key
         assert key is not None, "checked before the session began"

@@ -107,7 +107,8 @@ async def resumed(
     journal = open_journal(database, lease, state, tools.settings, tools.redactor)
     for listener in tools.listeners:
         journal.listen(listener)
-    await sweep(database)
+    if state.created is not None and state.created.upstream == "live":
+        await sweep(database)
     await database.run(_SQL["clear_stop"], {"id": state.id, "token": lease.token})
     here = Holder.here()
     goes_on = ev.SessionResumed(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from harness.bundles.bundle import Bundle
 from harness.bundles.load import load_bundle
-from harness.errors import NotResumable
+from harness.errors import NotResumable, RoleRefused
+from harness.log_fields import about
 from harness.packing import Packed, unpack
 from harness.redaction import Redactor
 from harness.state import SessionState
 from harness.store.database import Database
 from harness.store.versions import keep_versions, kept_versions
+
+log = logging.getLogger(__name__)
 
 FOLDER = "bundles"
 """Where kept bundles are laid out, in the home folder."""
@@ -25,7 +29,11 @@ async def keep_bundles(
     """Keep what a session begins with; not a bundle made in Python, nor one with a secret in its files."""
     files = {(each.name, each.version): each.files for each in bundles}
     storable = {key: packed for key, packed in files.items() if packed and not holds_secret(packed, redactor)}
-    await keep_versions(database, tenant, storable)
+    try:
+        await keep_versions(database, tenant, storable)
+    except RoleRefused as problem:
+        # A tenant's plain role keeps no code for the service's workers to run.
+        log.info("no versions are kept: %s", problem, extra=about("versions_not_kept"))
 
 
 def holds_secret(packed: Packed, redactor: Redactor) -> bool:

@@ -218,10 +218,13 @@ class Worker:
         except LeaseLost as problem:
             log.warning("%s", problem, extra=about("lease_lost", session_id=lease.session_id))
             self._say("session.left", hand, "lease_lost", str(problem))
-        except StoreError as problem:
+        except HarnessError as problem:
             log.warning("%s", problem, extra=about("session_dropped", session_id=lease.session_id))
             if isinstance(problem, JournalRefused):
                 await self._queue.leave_to_others(hand.claimed)
+            else:
+                # The lease runs out by itself, so that nobody takes the session up again at once.
+                lease.lose()
             self._say("session.left", hand, "dropped", str(problem))
         finally:
             await asyncio.shield(lease.release())

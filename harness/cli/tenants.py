@@ -12,6 +12,7 @@ from harness.cli import words
 from harness.cli.options import TEXT, Common, common
 from harness.cli.output import answer, answer_json, draw
 from harness.cli.signals import run_whole
+from harness.cli.tenant_roles import grant, revoke
 from harness.errors import BadInput
 from harness.store.ledger import sweep
 from harness.store.open import open_store
@@ -215,3 +216,7 @@ def _others(limits: TenantLimits) -> str:
     models = ", ".join(limits.models) if limits.models is not None else "any"
     flows = ", ".join(limits.flows) if limits.flows is not None else "any"
     return f"At work at the same time: {at_once}. Models: {models}. Flows: {flows}."
+
+
+tenants.add_command(grant)
+tenants.add_command(revoke)

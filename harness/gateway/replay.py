@@ -18,9 +18,9 @@ from harness.gateway.compare import differences
 from harness.gateway.names import Names
 from harness.gateway.upstream import Answer, Caller, Outgoing, UpstreamStopped, in_parts
 from harness.redaction import Redactor
-from harness.state import SessionState, fold
+from harness.state import SessionState
 from harness.store.database import Database
-from harness.store.journal import read_events
+from harness.store.journal import load_state, read_events
 from harness.store.recordings import Recording, recorded_auxiliaries, recorded_step
 from harness.wire import StreamReader, stream_of
 
@@ -42,10 +42,14 @@ class Recorded:
         return any(number <= (caller.number or 0) for number in self.cut_off.get(caller.path, ()))
 
 
-async def read_recorded(database: Database, session_id: str) -> Recorded:
-    """Read what the journal of a recorded session says."""
+async def read_recorded(database: Database, session_id: str, tenant: str) -> Recorded:
+    """Read what the journal of a recorded session of this tenant says.
+
+    Raises:
+        NoSuchSession: the tenant has none of this id.
+    """
+    state = await load_state(database, session_id, tenant)
     events = await read_events(database, session_id)
-    state = fold(session_id, events)
     steps: dict[str, int] = {}
     cut_off: dict[str, tuple[int, ...]] = {}
     for event in events:

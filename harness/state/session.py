@@ -137,7 +137,7 @@ class SessionState:
 
     def _apply_session(self, event: ev.Event) -> None:
         match event.payload:
-            case ev.SessionCreated() as created:
+            case ev.SessionCreated() as created if self.created is None:
                 self.created = created
                 self.tenant, self.question = created.tenant, created.question
                 self.questions = [created.question]

@@ -18,7 +18,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Json
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from harness.errors import StoreError, StoreUnavailable
+from harness.errors import RoleRefused, StoreError, StoreUnavailable
 
 __all__ = ["Connection", "Database", "Json", "place", "translated"]
 
@@ -209,6 +209,11 @@ def translated(where: str) -> Iterator[None]:
     except pg.TooManyConnections as error:
         raise StoreUnavailable(
             f"Postgres at {where} has no connection left; raise its max_connections or run fewer workers."
+        ) from error
+    except pg.InsufficientPrivilege as error:
+        raise RoleRefused(
+            f"Postgres at {where} does not let the role of the DSN do this ({_reason(error)}); a role works "
+            "for the tenant it was granted (harness tenants grant) and names it with --tenant."
         ) from error
     except _ENDED as error:
         raise StoreUnavailable(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.crashpoints import reached
-from harness.errors import JournalRefused, NoSuchSession
+from harness.errors import JournalRefused, NoSuchSession, StoreError
 from harness.events import AnyPayload, Event, now, read_payload
 from harness.records import SessionStatus
 from harness.redaction import Redactor
@@ -259,16 +259,25 @@ async def read_events_of(database: Database, session_id: str, kinds: Sequence[st
     return [_event(row) for row in rows]
 
 
-async def load_state(database: Database, session_id: str) -> SessionState:
-    """Fold a session's journal.
+async def load_state(database: Database, session_id: str, tenant: str | None = None) -> SessionState:
+    """Fold a session's journal; with a `tenant` only that of a session of this tenant.
 
     Raises:
-        NoSuchSession: there is no journal of this id.
+        NoSuchSession: there is no journal of this id; another tenant's is not even looked at.
+        StoreError: it was written by a newer harness, or names another tenant than the session's row.
     """
     state = SessionState(session_id)
-    await catch_up(database, state)
-    if not state.head:
+    row = await database.one(_SQL["tenant_of"], {"id": session_id})
+    if row is not None and tenant in (None, row["tenant"]):
+        await catch_up(database, state)
+    if row is None or not state.head:
         raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
+    # Policies guard the row alone: whoever may write a journal can write anything into it.
+    if state.tenant != row["tenant"]:
+        raise StoreError(
+            f"The journal of session {session_id} names the tenant '{state.tenant}' and its row "
+            f"'{row['tenant']}'; one of them was tampered with, so ask the question again."
+        )
     return state
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
 
-from harness.errors import MigrationRefused
-from harness.store.database import Connection, Database
+from harness.errors import MigrationRefused, RoleRefused
+from harness.store.database import Connection, Database, place
 from harness.store.queries import trusted
+from harness.store.tenant_roles import give_rights
 
 FOLDER = Path(__file__).with_name("migrations")
 
@@ -64,16 +65,18 @@ async def migrate(dsn: str, folder: Path = FOLDER) -> list[str]:
     StoreUnavailable and StoreError as `Database` does. On any error the database is as it was.
     """
     known = load(folder)
-    async with await Database.open(dsn, max_size=1) as database, database.transaction() as connection:
-        await connection.run(_LOCK, {"key": _LOCK_KEY})
-        await connection.run(_CREATE)
-        missing = await _pending(connection, known)
-        for each in missing:
-            # Without parameters a text may hold several statements, and any %.
-            await connection.run(each.sql)
-            row = {"version": each.version, "name": each.name, "sha256": each.sha256}
-            await connection.run(_RECORD, row)
-        return [each.name for each in missing]
+    async with await Database.open(dsn, max_size=1) as database:
+        # Looking first: a tenant's role may look, and has no right to more.
+        missing = await _missing(database, known)
+        if not missing:
+            return []
+        try:
+            return await _apply(database, known)
+        except RoleRefused as problem:
+            raise RoleRefused(
+                f"Postgres at {place(dsn)} lacks the migration {missing[0].name}, which the role of the DSN "
+                "may not apply; let the owner of the tables do it with: harness db migrate"
+            ) from problem
 
 
 async def pending(dsn: str, folder: Path = FOLDER) -> list[str]:
@@ -84,9 +87,8 @@ async def pending(dsn: str, folder: Path = FOLDER) -> list[str]:
 async def check(dsn: str, folder: Path = FOLDER) -> SchemaStatus:
     """Compare the database's schema with the code's, changing nothing; raises as `migrate` does."""
     known = load(folder)
-    async with await Database.open(dsn, max_size=1) as database, database.transaction() as connection:
-        found = await connection.one(_EXISTS)
-        missing = await _pending(connection, known) if found and found["there"] else known
+    async with await Database.open(dsn, max_size=1) as database:
+        missing = await _missing(database, known)
     applied = known[: len(known) - len(missing)]
     return SchemaStatus(tuple(each.name for each in applied), tuple(each.name for each in missing))
 
@@ -106,6 +108,26 @@ def load(folder: Path) -> list[Migration]:
         sql = trusted(path.read_text("utf-8"))
         found.append(Migration(int(parts[1]), path.stem, sql, hashlib.sha256(sql.encode()).hexdigest()))
     return found
+
+
+async def _missing(database: Database, known: list[Migration]) -> list[Migration]:
+    async with database.transaction() as connection:
+        found = await connection.one(_EXISTS)
+        return await _pending(connection, known) if found and found["there"] else known
+
+
+async def _apply(database: Database, known: list[Migration]) -> list[str]:
+    async with database.transaction() as connection:
+        await connection.run(_LOCK, {"key": _LOCK_KEY})
+        await connection.run(_CREATE)
+        missing = await _pending(connection, known)
+        for each in missing:
+            # Without parameters a text may hold several statements, and any %.
+            await connection.run(each.sql)
+            row = {"version": each.version, "name": each.name, "sha256": each.sha256}
+            await connection.run(_RECORD, row)
+        await give_rights(connection)
+        return [each.name for each in missing]
 
 
 async def _pending(connection: Connection, known: list[Migration]) -> list[Migration]:

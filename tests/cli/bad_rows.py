@@ -201,6 +201,21 @@ STORES = (
     Row("tampered migration, run", RUN, ("0001_ground", "another database"), "tampered"),
     Row("newer database", ("sessions",), ("9999_future", "upgrade"), "newer"),
     Row("newer database, status", ("db", "status"), ("9999_future", "upgrade"), "newer"),
+    Row(
+        "grant to no role",
+        ("tenants", "grant", "acme", "nobody_here"),
+        ("no role 'nobody_here'", "create role nobody_here login"),
+        "main",
+    ),
+    Row(
+        "grant to a superuser", ("tenants", "grant", "acme", "postgres"), ("superuser", "plain role"), "main"
+    ),
+    Row(
+        "revoke what was not granted",
+        ("tenants", "revoke", "acme", "nobody_here"),
+        ("was not granted the tenant 'acme'",),
+        "main",
+    ),
     Row("stop a server of one's own", ("db", "stop"), ("yours to stop",), "main"),
 )
 

@@ -117,7 +117,8 @@ async def bench_on(
     if paced_for is not None:
         upstream = PacedUpstream(upstream, Rates(database, api.base_url, KEY, paced_for))
     if replays is not None:
-        upstream = ReplayUpstream(database, await read_recorded(database, replays), journal.state, (RESUME,))
+        recorded = await read_recorded(database, replays, journal.state.tenant)
+        upstream = ReplayUpstream(database, recorded, journal.state, (RESUME,))
     door = Door(
         journal,
         run.id,

@@ -26,7 +26,7 @@ comment on column rate_limit.blocked_until is 'by a retry-after: nothing is sent
 comment on column rate_limit.blocked_status is 'the HTTP status that said so';
 
 -- The one place that says how a bucket fills up.
-create view rate_level as
+create view rate_level with (security_invoker = true) as
 select key, model, requests_limit, requests_per_s, input_limit, input_per_s, output_limit, output_per_s,
        blocked_until, blocked_status,
        greatest(counted_at, now()) as counted_at,

@@ -83,6 +83,9 @@ select id, tenant, flow, question, status, head, token, holder, created_at, upda
        greatest(0, extract(epoch from lease_until - clock_timestamp()))::float8 as lease_left
   from session where id = %(id)s;
 
+-- name: tenant_of
+select tenant from session where id = %(id)s;
+
 -- name: request_stop
 update session set stop_requested = %(what)s, updated_at = clock_timestamp() where id = %(id)s;
 
