@@ -14,8 +14,10 @@ _SQL = queries("tenant_roles")
 _TOO_MUCH = {
     "superuser": "is, or may become, a superuser",
     "unbound": "is, or may become, a role with BYPASSRLS",
-    "owner": "is, or may become, the owner of the tables",
+    "owner": "is, or may become, the owner of the tables or of the database",
     "makes_roles": "has, or may get, CREATEROLE, with which it can take on other roles",
+    "replicates": "has, or may get, REPLICATION, with which it can copy the whole database",
+    "reaches_files": "may read or write files of the server, or run programs there",
 }
 """By what is found of a role: why it cannot be kept to one tenant."""
 
@@ -73,8 +75,9 @@ async def _check(connection: Connection, role: str) -> None:
                 f"The role '{role}' {why}, and could see every tenant's sessions; "
                 "grant a plain role, made with: create role NAME login"
             )
-    if found["creates"]:
+    if found["creates"] or found["makes_schemas"]:
+        where = "schema public" if found["creates"] else "database NAME"
         raise BadInput(
-            f"The role '{role}' may create objects among the tables, which could stand in for ours; "
-            "take that away first, for instance with: revoke create on schema public from public"
+            f"The role '{role}' may create objects that stand in for the tables and what they need; "
+            f"take that away first, for instance with: revoke create on {where} from public"
         )

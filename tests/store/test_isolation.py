@@ -131,6 +131,13 @@ def test_no_row_can_be_put_among_another_tenants(world: World) -> None:
 
 REFUSED = {
     "move a session to another tenant": "update session set tenant = 'beta'",
+    "claim to be a worker that nobody can read": """update session set holder = '{{"host": "x"}}'""",
+    "claim to be two workers": (
+        """update session set holder = '{{"host": "x", "boot_id": "b", "pid": 1, "pid": "y"}}'"""
+    ),
+    "come to be due when no calendar goes so far": "update session set due_at = 'infinity'",
+    "be seen before time began": "update session set seen_at = '-infinity'",
+    "hold a lease for ever": "update session set lease_until = 'infinity'",
     "begin a session for another tenant": (
         "insert into session (id, tenant, flow, question, status) "
         "values (gen_random_uuid(), 'beta', 'f', 'q', 'running')"
@@ -216,6 +223,21 @@ def test_a_table_of_its_own_does_not_stand_in_for_the_list_of_roles(world: World
         connection.execute("set search_path = pg_temp, public")
         seen = connection.execute("select distinct session_id::text from public.event").fetchall()
     assert seen == [(world.own.session_id,)]
+
+
+def test_a_function_of_its_own_is_shown_no_row_of_others(world: World) -> None:
+    """Postgres asks the policy first, however cheap the condition says it is."""
+    heard: list[str] = []
+    with psycopg.connect(world.role_dsn) as connection:
+        connection.add_notice_handler(lambda notice: heard.append(str(notice.message_primary)))
+        connection.execute(
+            "create function pg_temp.tell(told text) returns boolean language plpgsql cost 0.0001"
+            " as $$ begin raise notice '%', told; return true; end $$"
+        )
+        connection.execute("select from session where pg_temp.tell(id::text)")
+        connection.execute("update session set queue = queue where pg_temp.tell(id::text)")
+        connection.rollback()
+    assert heard == [world.own.session_id] * 2
 
 
 def test_a_role_that_is_set_counts_as_the_one_at_work(world: World, postgres: EmbeddedServer) -> None:

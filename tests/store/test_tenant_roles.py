@@ -7,12 +7,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from harness.errors import BadInput, RoleRefused
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
 from harness.store.migrate import FOLDER, migrate
+from harness.store.queries import trusted
 from harness.store.sessions import Sessions
 from harness.store.tenant_roles import grant, revoke
 from tests.cli.hand_made import keep, worked
@@ -68,6 +69,8 @@ async def test_a_tenant_is_known_once_it_is_granted(role: str, database: Databas
         ("superuser", "may become, a superuser"),
         ("login bypassrls", "BYPASSRLS"),
         ("login createrole", "CREATEROLE"),
+        ("login replication", "REPLICATION"),
+        ("login in role pg_read_server_files", "files of the server"),
         ("login in role {owner}", "may become, a superuser"),
         ("login in role {unbound}", "BYPASSRLS"),
         ("login in role {keeper}", "may become, the owner of the tables"),
@@ -102,7 +105,15 @@ async def test_a_role_that_may_create_objects_is_refused(role: str, database: Da
     with pytest.raises(BadInput, match="revoke create on schema public from public"):
         await grant(database, "acme", role)
     await database.run("revoke create on schema public from public")
+    await database.run(trusted(f"grant create on database {_name_of(database)} to public"))
+    with pytest.raises(BadInput, match="revoke create on database NAME from public"):
+        await grant(database, "acme", role)
+    await database.run(trusted(f"revoke create on database {_name_of(database)} from public"))
     await grant(database, "acme", role)
+
+
+def _name_of(database: Database) -> str:
+    return str(conninfo_to_dict(database.dsn)["dbname"])
 
 
 async def test_a_role_that_is_not_there_is_named_with_the_way_to_make_it(database: Database) -> None:

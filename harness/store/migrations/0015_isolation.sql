@@ -30,6 +30,21 @@ alter table session enable row level security;
 create policy own on session using (tenant = any (array(select own_tenants())));
 -- What has been begun stays: its journal is what was spent.
 create policy unborn on session as restrictive for delete using (head = 0);
+-- Workers read these columns of all tenants' sessions at once: one that they cannot read would stop them all.
+create policy readable on session as restrictive using (true) with check (
+    least(created_at, updated_at, seen_at, due_at) > '2000-01-01'
+    and greatest(created_at, updated_at, seen_at, due_at, lease_until) < '9000-01-01'
+    and (
+        holder is null
+        or (select count(*) from json_object_keys(holder)) = 4
+            and length(holder ->> 'host') > 0
+            and length(holder ->> 'boot_id') > 0
+            and json_typeof(holder -> 'host') = 'string'
+            and json_typeof(holder -> 'boot_id') = 'string'
+            and json_typeof(holder -> 'process_started') = 'number'
+            and holder ->> 'pid' ~ '^[0-9]{1,9}$'
+    )
+);
 
 alter table document enable row level security;
 create policy own on document using (tenant = any (array(select own_tenants())));

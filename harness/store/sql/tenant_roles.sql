@@ -8,9 +8,14 @@ with meant as (
 )
 select bool_or(rolsuper) as superuser,
        bool_or(rolbypassrls) as unbound,
-       bool_or(pg_roles.oid = (select relowner from pg_class where oid = 'session'::regclass)) as owner,
+       bool_or(pg_roles.oid in ((select relowner from pg_class where oid = 'session'::regclass),
+                                (select datdba from pg_database where datname = current_database()))) as owner,
        bool_or(rolcreaterole) as makes_roles,
-       has_schema_privilege(meant.oid, current_schema(), 'create') as creates
+       bool_or(rolreplication) as replicates,
+       bool_or(rolname in ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'))
+           as reaches_files,
+       has_schema_privilege(meant.oid, current_schema(), 'create') as creates,
+       has_database_privilege(meant.oid, current_database(), 'create') as makes_schemas
   from meant
   join pg_roles on pg_has_role(meant.oid, pg_roles.oid, 'member')
  group by meant.oid;
