@@ -6,13 +6,13 @@ from typing import Literal
 
 from harness import events as ev
 from harness.beginning import Place, open_journal
-from harness.errors import NotResumable
+from harness.errors import LeaseHeld, NotResumable
 from harness.resumable import ended_for_good
 from harness.session import Session, Tools
 from harness.state import SessionState
 from harness.store.database import Database
 from harness.store.journal import catch_up
-from harness.store.lease import Holder, acquire
+from harness.store.lease import Holder, Lease, acquire
 from harness.store.queries import queries
 from harness.store.queue import put, tell
 from harness.taking_up import Wishes, resumed, with_its_bundles
@@ -27,13 +27,18 @@ async def cancel(tools: Tools, database: Database, state: SessionState) -> None:
         NotResumable: it has ended.
     """
     _refuse_ended(state)
-    if await _ask_its_holder(database, state.id, "cancel"):
+    lease = await _lease_unless_held(tools, database, state, "cancel")
+    if lease is None:
         return
-    lease, _ = await acquire(database, state.id, ttl_s=tools.settings.lease_ttl_s)
-    lease.cancel_requested.set()
-    await catch_up(database, state)
-    journal = open_journal(database, lease, state, tools.settings, tools.redactor)
-    await Session(tools, journal, lease, 1, "session.resumed").result()
+    try:
+        if state.status == "cancelled":
+            return
+        _refuse_ended(state)
+        lease.cancel_requested.set()
+        journal = open_journal(database, lease, state, tools.settings, tools.redactor)
+        await Session(tools, journal, lease, 1, "session.resumed").result()
+    finally:
+        await lease.release()
 
 
 async def pause(tools: Tools, database: Database, state: SessionState) -> None:
@@ -43,11 +48,10 @@ async def pause(tools: Tools, database: Database, state: SessionState) -> None:
         NotResumable: it has ended, or neither is at work nor waits for a worker.
     """
     _refuse_ended(state)
-    if await _ask_its_holder(database, state.id, "pause"):
+    lease = await _lease_unless_held(tools, database, state, "pause")
+    if lease is None:
         return
-    lease, _ = await acquire(database, state.id, ttl_s=tools.settings.lease_ttl_s)
     try:
-        await catch_up(database, state)
         _refuse_ended(state)
         if state.status == "suspended":
             raise NotResumable(f"Session {state.id} is suspended already; nobody goes on with it by itself.")
@@ -86,6 +90,25 @@ async def hand_over(
 def _refuse_ended(state: SessionState) -> None:
     if state.finished:
         raise NotResumable(f"Session {state.id} has ended already ({state.status}).")
+
+
+async def _lease_unless_held(
+    tools: Tools, database: Database, state: SessionState, what: Literal["cancel", "pause"]
+) -> Lease | None:
+    """Leave word for a living holder; when there is none, give the lease and bring `state` up to date."""
+    while not await _ask_its_holder(database, state.id, what):
+        try:
+            lease, _ = await acquire(database, state.id, ttl_s=tools.settings.lease_ttl_s)
+        except LeaseHeld:
+            # Somebody has taken it up just now.
+            continue
+        try:
+            await catch_up(database, state)
+        except BaseException:
+            await lease.release()
+            raise
+        return lease
+    return None
 
 
 async def _ask_its_holder(database: Database, session_id: str, what: Literal["cancel", "pause"]) -> bool:

@@ -21,10 +21,7 @@ from harness.store.database import Database
 from harness.store.journal import Journal, catch_up
 from harness.store.lease import Holder, Lease
 from harness.store.ledger import sweep
-from harness.store.queries import queries
 from harness.versions import session_bundles
-
-_SQL = queries("journal")
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,6 @@ async def resumed(
         journal.listen(listener)
     if state.created is not None and state.created.upstream == "live":
         await sweep(database)
-    await database.run(_SQL["clear_stop"], {"id": state.id, "token": lease.token})
     here = Holder.here()
     goes_on = ev.SessionResumed(
         token=lease.token,

@@ -75,6 +75,14 @@ class _Hand:
     since: float
     session: Session | None = None
     order: Stop | None = None
+    calls: int = 0
+    """Model calls that had been answered when it was claimed."""
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may be the one that took its last workers with it: it has got nowhere since."""
+        answered = self.session is not None and self.session.state.usage.model_calls > self.calls
+        return self.claimed.tries > 1 and not answered
 
 
 class Worker:
@@ -153,13 +161,15 @@ class Worker:
                 await self._queue.free_those_of_the_dead()
                 await sweep(self._database)
                 await release(self._database)
-            while len(self._hands) < self._concurrency:
+            # A suspect that ends its worker again shall not make others look like one.
+            while len(self._hands) < self._concurrency and not self._has_suspect():
                 claimed = await self._queue.claim(self._tools.settings.lease_ttl_s)
                 if claimed is None:
                     return not self._hands and await self._queue.empty()
                 hand = _Hand(claimed, time.monotonic())
                 self._hands[asyncio.create_task(self._work(hand), name=claimed.session_id)] = hand
-            await self._make_room()
+            if len(self._hands) >= self._concurrency:
+                await self._make_room()
         except StoreUnavailable as problem:
             if not self._away:
                 log.warning("The worker waits for its store. %s", problem, extra=about("queue_away"))
@@ -167,6 +177,9 @@ class Worker:
         else:
             self._away = False
         return False
+
+    def _has_suspect(self) -> bool:
+        return any(hand.suspect for hand in self._hands.values())
 
     async def _make_room(self) -> None:
         """Leave the youngest session of the tenant with the most, for a tenant that has waited too long."""
@@ -210,6 +223,8 @@ class Worker:
         """Take one session up and advance it as far as it goes."""
         lease = hand.claimed.lease
         lease.start()
+        # What was asked of the holder before may not have been heard by it.
+        lease.nudge()
         try:
             state = await load_state(self._database, lease.session_id)
             self._say("session.claimed", hand, state.status, None)
@@ -230,7 +245,7 @@ class Worker:
             await asyncio.shield(lease.release())
 
     async def _advance(self, hand: _Hand, state: SessionState) -> Result | SessionState:
-        calls = state.usage.model_calls
+        calls = hand.calls = state.usage.model_calls
 
         def on_trouble(problem: str) -> Stop:
             # A model call that was answered starts the count again.

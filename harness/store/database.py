@@ -20,7 +20,16 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from harness.errors import RoleRefused, StoreError, StoreUnavailable
 
-__all__ = ["Connection", "Database", "Json", "place", "translated"]
+__all__ = ["Connection", "Database", "Json", "conninfo", "place", "translated"]
+
+_NEVER_SILENT = {
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 2,
+}
+"""After some ten seconds a connection to a machine that cannot be reached any more counts as broken; by
+default that takes a quarter of an hour, or two hours when nothing is sent. In milliseconds and seconds."""
 
 CONNECT_TIMEOUT_S = 5
 """How long a connection may take to open, and how long a statement waits for a free one, in seconds."""
@@ -104,7 +113,7 @@ class Database:
         transaction pooler such as pgbouncer. Raises StoreUnavailable, in `CONNECT_TIMEOUT_S` for each host.
         """
         where = place(dsn)
-        settings = _settings(dsn)
+        settings = conninfo(dsn)
         # A pool retries in the background and reports only that time ran out; one plain attempt says why.
         try:
             probe = await psycopg.AsyncConnection.connect(settings)
@@ -252,11 +261,13 @@ def place(dsn: str) -> str:
     return f"{host}:{port}/{parts.get('dbname') or ''}".rstrip("/")
 
 
-def _settings(dsn: str) -> str:
+def conninfo(dsn: str) -> str:
+    """Give a DSN with the harness's own settings, as far as it says nothing else."""
     ours: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_S,
         "application_name": "harness",
         "client_encoding": "UTF8",
+        **_NEVER_SILENT,
     }
     return make_conninfo(
         dsn, **{name: value for name, value in ours.items() if name not in conninfo_to_dict(dsn)}

@@ -126,6 +126,7 @@ class Lease:
         self._until = self._safe_until(time.monotonic() if asked is None else asked)
         self._beat: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()
+        self._left_behind: set[asyncio.Future[Any]] = set()
 
     @property
     def held(self) -> bool:
@@ -168,8 +169,7 @@ class Lease:
         pause = 0.05
         while self.held:
             try:
-                async with asyncio.timeout(self.left_s):
-                    return await work()
+                return await self._within(self.left_s, work())
             except (StoreUnavailable, TimeoutError) as problem:
                 self._note(problem)
             await asyncio.sleep(pause)
@@ -207,10 +207,10 @@ class Lease:
             self._nudged.clear()
             asked = time.monotonic()
             try:
-                async with asyncio.timeout(max(self.left_s, _LAST_TRY_S)):
-                    row = await self._database.one(
-                        _SQL["renew_lease"], {"id": self.session_id, "token": self.token, "ttl": self.ttl_s}
-                    )
+                renewed = self._database.one(
+                    _SQL["renew_lease"], {"id": self.session_id, "token": self.token, "ttl": self.ttl_s}
+                )
+                row = await self._within(max(self.left_s, _LAST_TRY_S), renewed)
             except (StoreUnavailable, TimeoutError) as problem:
                 self._note(problem)
                 if not self.held:
@@ -224,6 +224,30 @@ class Lease:
                 return
             self._until = self._safe_until(asked)
             self._hear(row["stop_requested"])
+
+    async def _within(self, seconds: float, work: Awaitable[T]) -> T:
+        """Give what `work` gives, or raise TimeoutError after `seconds`, whatever becomes of it then.
+
+        A statement whose connection is cut off takes ten seconds to be cancelled, and no lease waits for it.
+        """
+        ends = time.monotonic() + seconds
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({task}, timeout=seconds)
+            if task.done():
+                return task.result()
+            raise TimeoutError
+        finally:
+            if not task.done():
+                task.cancel()
+                self._left_behind.add(task)
+                task.add_done_callback(self._forget)
+                await asyncio.wait({task}, timeout=max(0.0, ends - time.monotonic()))
+
+    def _forget(self, task: asyncio.Future[Any]) -> None:
+        self._left_behind.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            log.debug("a statement that was given up has failed: %s", problem, extra=about("given_up"))
 
     def _hear(self, stop_requested: str | None) -> None:
         if stop_requested == "cancel":

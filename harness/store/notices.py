@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from harness.log_fields import about
+from harness.store.database import conninfo
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ async def _listen(dsn: str, hear: Callable[[str], None]) -> None:
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(
-                dsn, autocommit=True, application_name="harness notices"
+                conninfo(dsn), autocommit=True, application_name="harness notices"
             ) as connection:
                 await connection.execute(sql.SQL("listen {}").format(sql.Identifier(CHANNEL)))
                 pause = _FIRST_PAUSE_S

@@ -66,6 +66,8 @@ class Desk:
     base_url: str
     dsn: str | None
     started: list[Command] = field(default_factory=list)
+    prefix: tuple[str, ...] = ()
+    """What each command is started by, to put it elsewhere."""
 
     def start(self, *args: str, **extra: str) -> Command:
         """Start `harness ARGS --json`."""
@@ -74,7 +76,7 @@ class Desk:
             environment["HARNESS_DSN"] = self.dsn
         command = Command(
             subprocess.Popen(
-                [sys.executable, "-m", "harness", *args, "--json"],
+                [*self.prefix, sys.executable, "-m", "harness", *args, "--json"],
                 cwd=self.home,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -71,10 +71,10 @@ __all__ = [
 HOST = "127.0.0.1"
 
 
-def _listening(port: int = 0) -> socket.socket:
+def _listening(port: int = 0, host: str = HOST) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((HOST, port))
+    listener.bind((host, port))
     return listener
 
 
@@ -143,14 +143,14 @@ class ScriptedProcess:
 
 @contextlib.contextmanager
 def scripted_process(
-    script: str, log: Path, *, given: Mapping[str, Any] | None = None, port: int = 0
+    script: str, log: Path, *, given: Mapping[str, Any] | None = None, port: int = 0, host: str = HOST
 ) -> Iterator[ScriptedProcess]:
     """Run `script` ("module:function") in a process of its own that ends with the block or with this process.
 
     `given` are keyword arguments for the function, as JSON; paths of files that lift a hold, for example.
     """
     command = [sys.executable, "-m", "tests.kit.scripted_api", "--script", script, "--log", str(log)]
-    command += ["--given", json.dumps(dict(given or {})), "--port", str(port)]
+    command += ["--given", json.dumps(dict(given or {})), "--port", str(port), "--host", host]
     root = Path(__file__).resolve().parents[2]
     environment = clean_env(log.parent, "http://127.0.0.1:9")
     process = subprocess.Popen(
@@ -186,13 +186,14 @@ def main() -> None:
     parser.add_argument("--log", required=True, type=Path, help="JSON-lines file, appended to")
     parser.add_argument("--given", default="{}", help="JSON object of keyword arguments for the function")
     parser.add_argument("--port", default=0, type=int, help="0 takes a free one")
+    parser.add_argument("--host", default=HOST, help="the address to listen at")
     options = parser.parse_args()
     calls = Calls.read(options.log)
     calls.file = options.log
     server = _server(PlayedModel(_loaded(options.script, json.loads(options.given)), calls))
-    listener = _listening(options.port)
+    listener = _listening(options.port, options.host)
     threading.Thread(target=_end_with, args=(os.getppid(), server), daemon=True).start()
-    print(f"http://{HOST}:{listener.getsockname()[1]}", flush=True)
+    print(f"http://{options.host}:{listener.getsockname()[1]}", flush=True)
     server.run(sockets=[listener])
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, LiteralString
 
 from harness.errors import StoreUnavailable
@@ -100,7 +100,11 @@ class FaultyDatabase(Database):
         """Fail as told, else give the first row."""
         self.asked += 1
         when = self.fault(sql)
-        if when == "hang":
+        if when == "deaf":
+            # As a connection that is cut off: to cancel what waits for it takes long.
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        if when in ("hang", "deaf"):
             await asyncio.Event().wait()
         if when == "before":
             raise StoreUnavailable("The store is away.")

@@ -245,7 +245,7 @@ async def test_a_wish_to_cancel_reaches_the_holder(database: Database) -> None:
         assert not lease.lost.is_set()
 
 
-@pytest.mark.parametrize("when", ["before", "hang"])
+@pytest.mark.parametrize("when", ["before", "hang", "deaf"])
 async def test_a_holder_without_a_store_stops_by_its_own_clock(database: Database, when: str) -> None:
     """Refused or unanswered: it holds no lease that somebody else could have by now, and writes nothing."""
     session_id = await new_session(database, ttl_s=0.8)

@@ -73,9 +73,10 @@ async def test_a_store_that_does_not_come_back_ends_with_the_lease(database: Dat
     )
 
 
-async def test_a_store_that_does_not_answer_ends_with_the_lease(database: Database) -> None:
-    """Nor is a statement waited for that hangs."""
-    asked, _ = patient(FaultyDatabase(database, lambda sql: "hang"), ttl_s=0.4)
+@pytest.mark.parametrize("when", ["hang", "deaf"])
+async def test_a_store_that_does_not_answer_ends_with_the_lease(database: Database, when: str) -> None:
+    """Nor is a statement waited for that hangs, or the end of one that cannot be cancelled."""
+    asked, _ = patient(FaultyDatabase(database, lambda sql: when), ttl_s=0.4)
     with pytest.raises(LeaseLost, match="Postgres does not answer; check that it runs"):
         await asked.one("SELECT 1")
 

@@ -89,9 +89,6 @@ select tenant from session where id = %(id)s;
 -- name: request_stop
 update session set stop_requested = %(what)s, updated_at = clock_timestamp() where id = %(id)s;
 
--- name: clear_stop
-update session set stop_requested = null where id = %(id)s and token = %(token)s;
-
 -- name: drop_unborn_session
 -- A session whose first event was never committed: nobody has seen it.
 delete from session where id = %(id)s and head = 0;

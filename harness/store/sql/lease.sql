@@ -1,9 +1,11 @@
 -- name: take_lease
--- Only when nobody holds it, or the caller has shown that the holder with this token is dead.
+-- Only when nobody holds it, or the caller has shown that the holder with this token is dead. It is a person
+-- who takes it up so, whatever was asked of those before.
 update session
    set token = token + 1,
        holder = %(holder)s,
-       lease_until = clock_timestamp() + make_interval(secs => %(ttl)s)
+       lease_until = clock_timestamp() + make_interval(secs => %(ttl)s),
+       stop_requested = null
  where id = %(id)s
    and (lease_until <= clock_timestamp() or token = %(dead_token)s)
 returning token, seen_at;
