@@ -21,6 +21,7 @@ from benchmarks import (
     offline_run,
     rate_limits,
     resume_time,
+    sleeping,
 )
 from benchmarks.rows import Row, table
 
@@ -35,6 +36,7 @@ BENCHMARKS: Mapping[str, Callable[[bool], list[Row]]] = {
     "observing": observing.measure,
     "resume_time": resume_time.measure,
     "dispatch": dispatch.measure,
+    "sleeping": sleeping.measure,
 }
 
 

@@ -41,22 +41,23 @@ def measure(short: bool) -> list[Row]:
 
 
 async def _measure(home: Path, dsn: str, short: bool) -> list[Row]:
-    rows = await _by_size(home, dsn, SIZES[:3] if short else SIZES, 30 if short else 200)
+    rows = await _by_size(home, dsn, SIZES[:3:2] if short else SIZES, 20 if short else 60)
     async with AsyncExitStack() as stack:
         queues: list[Waiting] = [await stack.enter_async_context(Ours(fresh(dsn, "ours")))]
         if procrastinate_app(dsn) is not None:
             queues.append(await stack.enter_async_context(Procrastinate(fresh(dsn, "peer"))))
         for processes in (1, 3):
-            rows += await _throughput(home, queues, processes, 300 if short else 2_000, 1 if short else 5)
-        rows += await _latency(home, queues, 40 if short else 300, notices=True)
-        rows += await _latency(home, queues, 8 if short else 60, notices=False)
-        rows += await _neighbours(home, queues, 1 if short else 5)
+            rows += await _throughput(home, queues, processes, 200 if short else 1_000, 1 if short else 3)
+        rows += await _latency(home, queues, 30 if short else 200, notices=True)
+        rows += await _latency(home, queues, 5 if short else 40, notices=False)
+        rows += await _neighbours(home, queues, 1 if short else 3)
     return rows
 
 
 async def _by_size(home: Path, dsn: str, sizes: Sequence[int], times: int) -> list[Row]:
     """Claims and starts, in turn on databases with ever more queued sessions: all meet the same machine."""
     claims: dict[str, list[float]] = {}
+    served: dict[str, list[float]] = {}
     starts: dict[str, list[float]] = {}
     async with AsyncExitStack() as stack:
         filled: dict[str, Ours] = {}
@@ -68,6 +69,7 @@ async def _by_size(home: Path, dsn: str, sizes: Sequence[int], times: int) -> li
         for _ in range(times):
             for name, queue in filled.items():
                 claims.setdefault(name, []).append(await _claim(queue))
+                served.setdefault(name, []).append(await queue.served())
         workers = {}
         for name, queue in filled.items():
             await queue.put_off()
@@ -79,6 +81,7 @@ async def _by_size(home: Path, dsn: str, sizes: Sequence[int], times: int) -> li
                 starts.setdefault(name, []).append(await _start(workers[name], queue))
     return [
         *_growing("claim", claims, TARGET_MS),
+        *_growing("the server's part of a claim", served),
         *_growing("enqueue to start, all others begin later", starts),
     ]
 

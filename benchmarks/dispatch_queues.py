@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, LiteralString, Protocol, Self
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -18,9 +18,13 @@ from benchmarks.places import python
 from harness.store.database import Database, Json
 from harness.store.lease import Holder
 from harness.store.migrate import migrate
+from harness.store.queries import queries
 from harness.store.queue import tell
 from tests.kit.processes import clean_env
 
+_QUEUE = queries("queue")
+_CLAIMING = ("tenant_in_turn", "claim")
+_EXPLAIN: LiteralString = "explain (analyze, timing off, format json) "
 _EMPTY = ("truncate session cascade", "delete from tenant")
 _TENANTS = "insert into tenant (name) select 't' || n from generate_series(0, %(tenants)s - 1) as n"
 _DUE = """
@@ -87,6 +91,17 @@ class Ours:
         holder = Json(elsewhere.model_dump())
         await self.database.run(_MIXED, {"sessions": sessions, "tenants": tenants, "holder": holder})
         await self.database.run("analyze")
+
+    async def served(self) -> float:
+        """Claim a session for no time at all, and give the seconds that the server took for it."""
+        given: dict[str, object] = {"queues": ["default"], "passed_over": []}
+        async with self.database.transaction() as connection:
+            turn = await connection.one(_QUEUE["tenant_in_turn"], given)
+            assert turn is not None, "more are due than are claimed"
+            given |= {"tenant": turn["name"], "holder": Json({}), "ttl": 0}
+            plans = [await connection.one(_EXPLAIN + _QUEUE[name], given) for name in _CLAIMING]
+        told = [plan["QUERY PLAN"][0] for plan in plans if plan is not None]
+        return float(sum(each["Planning Time"] + each["Execution Time"] for each in told)) / 1000
 
     async def put_off(self) -> None:
         """Let all that are due begin tomorrow."""

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
-Unit = Literal["s", "ms", "µs"]
+TimeUnit = Literal["s", "ms", "µs"]
+Unit = TimeUnit | Literal["MB"]
 
-_IN_A_SECOND: dict[Unit, float] = {"s": 1.0, "ms": 1e3, "µs": 1e6}
+_IN_A_SECOND: dict[TimeUnit, float] = {"s": 1.0, "ms": 1e3, "µs": 1e6}
 
 HEADINGS = ("benchmark", "what", "target", "median", "spread", "ratio", "note")
 
@@ -37,7 +38,7 @@ class Row:
         benchmark: str,
         what: str,
         seconds: Sequence[float],
-        unit: Unit,
+        unit: TimeUnit,
         *,
         target: float | None = None,
         ratio: float | None = None,
