@@ -9,15 +9,22 @@ from harness.records import Record
 from harness.settings import Settings
 from harness.store.database import Database
 from harness.store.prunable import Choice, Prunable, ago, choice_of, prunable
-from harness.store.pruning import drop_expired_answers, drop_sent_spans, drop_unused_documents, prune
+from harness.store.pruning import (
+    drop_expired_answers,
+    drop_sent_spans,
+    drop_unused_documents,
+    drop_unused_versions,
+    prune,
+)
 
 
 class Tidied(Record):
-    """What has gone: sessions, working folders on this machine, documents, spans, and tools' answers."""
+    """What has gone: sessions, folders on this machine, documents, versions of bundles, spans, answers."""
 
     sessions: int = 0
     folders: int = 0
     documents: int = 0
+    versions: int = 0
     spans: int = 0
     tool_answers: int = 0
 
@@ -61,6 +68,7 @@ async def tidy(
         sessions=sessions,
         folders=folders,
         documents=await drop_unused_documents(database),
+        versions=await drop_unused_versions(database),
         spans=spans,
         tool_answers=await drop_expired_answers(database),
     )

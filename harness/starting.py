@@ -36,7 +36,7 @@ async def start(
     documents = await corpus.load(tenant, files) if files else []
 
     async def created() -> ev.SessionCreated:
-        await keep_bundles(database, tenant, begun.used, tools.redactor)
+        await keep_bundles(database, tenant, session_id, begun.used, tools.redactor)
         await note_arms(database, session_id, begun.arms)
         return ev.SessionCreated(
             tenant=tenant,

@@ -24,13 +24,13 @@ FOLDER = "bundles"
 
 
 async def keep_bundles(
-    database: Database, tenant: str, bundles: Iterable[Bundle], redactor: Redactor
+    database: Database, tenant: str, session_id: str, bundles: Iterable[Bundle], redactor: Redactor
 ) -> None:
     """Keep what a session begins with; not a bundle made in Python, nor one with a secret in its files."""
     files = {(each.name, each.version): each.files for each in bundles}
     storable = {key: packed for key, packed in files.items() if packed and not holds_secret(packed, redactor)}
     try:
-        await keep_versions(database, tenant, storable)
+        await keep_versions(database, tenant, session_id, storable)
     except RoleRefused as problem:
         # A tenant's plain role keeps no code for the service's workers to run.
         log.info("no versions are kept: %s", problem, extra=about("versions_not_kept"))

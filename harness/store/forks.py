@@ -86,6 +86,7 @@ async def store_fork(database: Database, fork: Fork, keeper: Keeper | None = KEE
             await connection.run(_SQL["add_root"], {**key, **_root_row(root, fork, keeper)})
         documents = {"sources": state.created.sources, "read": sorted(state.read)}
         await connection.run(_SQL["copy_documents"], {**key, **documents})
+        await connection.run(_SQL["copy_bundles"], key)
         await connection.run(_SQL["copy_results"], key)
         await connection.run(_SQL["copy_responses"], {**key, "calls": list(fork.calls)})
         for each in fork.conversations:

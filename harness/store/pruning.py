@@ -69,6 +69,11 @@ async def drop_unused_documents(database: Database) -> int:
             dropped += deleted["document"]
 
 
+async def drop_unused_versions(database: Database) -> int:
+    """Delete the kept versions of bundles that no session began with; gives how many."""
+    return await database.run(_SQL["drop_unused_versions"])
+
+
 async def drop_sent_spans(database: Database, tenant: str | None, before: datetime) -> int:
     """Delete the spans of ended sessions that a receiver has had since before then; gives how many."""
     given = {"tenant": tenant, "before": before, "ended": ENDED_LIST, "limit": AT_ONCE}

@@ -21,14 +21,15 @@ _SQL = queries("housekeeping")
 class Table:
     """A table with rows of sessions; `key` is the column that names the session, of this `type`.
 
-    `shared` rows are those of several sessions, and found through the table named there. What is not
-    `exported` stays where it is, what is not `pruned` outlives its session.
+    `shared` rows are those of several sessions, and found through the table named there, by its column or
+    columns `found_by`. What is not `exported` stays where it is, what is not `pruned` outlives its session.
     """
 
     name: LiteralString
     key: LiteralString = "session_id"
     type: LiteralString = "uuid"
     shared: LiteralString | None = None
+    found_by: LiteralString = "document"
     exported: bool = True
     pruned: bool = True
 
@@ -36,9 +37,8 @@ class Table:
     def of_sessions(self) -> LiteralString:
         """The condition that finds the rows of the sessions `%(ids)s`."""
         if self.shared is not None:
-            return (
-                f"{self.key} in (select document from {self.shared} where session_id = any(%(ids)s::uuid[]))"
-            )
+            shared = f"select {self.found_by} from {self.shared} where session_id = any(%(ids)s::uuid[])"
+            return f"{self.key} in ({shared})"
         return f"{self.key} = any(%(ids)s::{self.type}[])"
 
 
@@ -49,6 +49,13 @@ SESSION_TABLES = (
     Table("document", key="id", shared="session_document"),
     Table("passage", key="document", shared="session_document"),
     Table("session_document"),
+    Table(
+        "bundle_version",
+        key="(tenant, name, version)",
+        shared="session_bundle",
+        found_by="tenant, name, version",
+    ),
+    Table("session_bundle"),
     Table("result"),
     Table("kept_response"),
     Table("span"),

@@ -151,6 +151,10 @@ class _Arrival:
                 records = [self._of_tenant(record) for record in records]
             case "document":
                 return await self._place(records)
+            case "bundle_version":
+                return await self._keep(records)
+            case "session_bundle":
+                records = [{**record, "tenant": self._tenant} for record in records]
             case "passage":
                 records = [self._linked(record) for record in records if record["document"] in self._new]
             case "session_document":
@@ -198,6 +202,11 @@ class _Arrival:
             assert placed is not None, "it is inserted or updated"
             self._documents[record["id"]] = placed["id"]
             self._new |= {record["id"]} if placed["made"] else set()
+
+    async def _keep(self, records: Sequence[_Record]) -> None:
+        """Keep versions of bundles, but for those that the tenant has already."""
+        for record in records:
+            await self._connection.run(_SQL["keep_version"], {**record, "tenant": self._tenant})
 
     def _linked(self, record: _Record) -> _Record:
         return {**record, "document": self._documents[record["document"]]}

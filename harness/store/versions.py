@@ -14,12 +14,17 @@ Version = tuple[str, str]
 """A bundle's name and its version."""
 
 
-async def keep_versions(database: Database, tenant: str, versions: Mapping[Version, Packed]) -> None:
-    """Keep the files of these versions; what a tenant has kept already is not sent again."""
-    given = Json([{"name": name, "version": version} for name, version in versions])
-    for row in await database.all(_SQL["not_kept"], {"tenant": tenant, "versions": given}):
+async def keep_versions(
+    database: Database, tenant: str, session_id: str, versions: Mapping[Version, Packed]
+) -> None:
+    """Keep the files of these versions for a session; what a tenant has kept already is not sent again."""
+    named = [{"name": name, "version": version} for name, version in versions]
+    given = {"tenant": tenant, "session_id": session_id, "versions": Json(named)}
+    for row in await database.all(_SQL["not_kept"], given):
         packed = versions[row["name"], row["version"]]
         await database.run(_SQL["keep"], {"tenant": tenant, **row, "files": Json(packed.model_dump())})
+    if versions:
+        await database.run(_SQL["keep_for"], given)
 
 
 async def kept_versions(database: Database, tenant: str, versions: Mapping[str, str]) -> dict[str, Packed]:

@@ -13,6 +13,7 @@ from harness import events as ev
 from harness.corpus.collect import collect
 from harness.corpus.corpus import Corpus
 from harness.flow import Agent
+from harness.packing import Packed
 from harness.plan import plan
 from harness.records import SessionStatus
 from harness.store.database import Database
@@ -22,6 +23,7 @@ from harness.store.recordings import Recording
 from harness.store.scores import add_score
 from harness.store.tables import SESSION_TABLES
 from harness.store.transcripts import TranscriptStore
+from harness.store.versions import keep_versions
 from tests.kit.journals import created, finished, requested, run_created, started, tool_requested
 from tests.kit.scores import score_of
 from tests.kit.script import text, tool_use
@@ -33,6 +35,16 @@ HARD = "NUL \x00, half a pair \ud83d, é, \\u0000 and \t a tab\n"
 SEARCH = "mcp__corpus__search"
 
 _RESULTS = queries("results")
+_RUN_OUT = """
+WITH rollouts AS (
+    INSERT INTO rollout (id, kind, name, old_version, new_version, content, percent, status, bounds)
+    VALUES (gen_random_uuid(), 'bundle', 'analyst', 'v1', 'v2', '{}', 10, 'aborted', '{}') RETURNING id
+), arms AS (
+    INSERT INTO rollout_session (rollout_id, session_id, arm) SELECT id, %(id)s, 'old' FROM rollouts
+)
+INSERT INTO reservation (id, session_id, token, tenant, day, model, tokens)
+VALUES (gen_random_uuid(), %(id)s, 1, 't', current_date, 'm', 1)
+"""
 _COLUMNS = """
 SELECT string_agg(quote_ident(attname) || '::text', ', ' ORDER BY attname)
   FROM pg_attribute
@@ -85,6 +97,9 @@ async def whole_session(
     kept = {"session_id": journal.session_id, "reference": "r1", "body": "A long result."}
     await database.run(_RESULTS["keep_result"], kept)
     await add_score(database, score_of(journal.session_id))
+    packed = Packed.of({"analyst/AGENT.md": b"You analyse."})
+    await keep_versions(database, "t", journal.session_id, {("analyst", "v1"): packed})
+    await database.run(_RUN_OUT, {"id": journal.session_id})
     if status in ("suspended", "running"):
         await journal.append(ev.SessionSuspended(reason="It was stopped."), status=status)
     else:

@@ -41,8 +41,12 @@ with own as (
 ), told as (
     insert into transcript (scope, claude_session_id, uuid, type, entry)
     values (%(id)s, 'c', 'u', 'user', '{}')
-), versions as (
-    insert into bundle_version (tenant, name, version, files) values (%(tenant)s, 'analyst', 'v', '{}')
+), kept_version as (
+    insert into bundle_version (tenant, name, version, files) values (%(tenant)s, 'analyst', 'kept', '{}')
+    returning name
+), used as (
+    insert into session_bundle (session_id, tenant, name, version)
+    select %(id)s, %(tenant)s, 'analyst', 'kept' from kept_version
 ), rollouts as (
     insert into rollout (id, kind, name, old_version, new_version, content, percent, bounds)
     values (gen_random_uuid(), 'bundle', %(tenant)s, 'v', 'w', '{}', 10, '{}') returning id

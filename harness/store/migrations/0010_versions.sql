@@ -12,6 +12,19 @@ create table bundle_version (
 comment on table bundle_version is 'each tenant keeps its own: the files hold code, which nobody may put under the hash of another''s';
 comment on column bundle_version.files is 'harness.packing.Packed';
 
+create table session_bundle (
+    session_id uuid not null references session (id) on delete cascade,
+    tenant text not null,
+    name text not null,
+    version text not null,
+    primary key (session_id, name),
+    foreign key (tenant, name, version) references bundle_version
+);
+
+create index session_bundle_of on session_bundle (tenant, name, version);
+
+comment on table session_bundle is 'which sessions a kept version is kept for';
+
 create table rollout (
     id uuid primary key,
     kind text not null,

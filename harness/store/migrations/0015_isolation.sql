@@ -99,6 +99,9 @@ create policy own on session_document
 alter table bundle_version enable row level security;
 create policy own on bundle_version using (tenant = any (array(select own_tenants())));
 
+alter table session_bundle enable row level security;
+create policy own on session_bundle using (exists (select from session where id = session_id));
+
 alter table rollout_session enable row level security;
 create policy own on rollout_session using (exists (select from session where id = session_id));
 

@@ -39,6 +39,10 @@ select %(id)s, number, document, locator
   from session_document
  where session_id = %(origin)s and (number <= %(sources)s or label = any(%(read)s::text[]));
 
+-- name: copy_bundles
+insert into session_bundle (session_id, tenant, name, version)
+select %(id)s, tenant, name, version from session_bundle where session_id = %(origin)s;
+
 -- name: copy_results
 insert into result (session_id, reference, body)
 select %(id)s, reference, body from result where session_id = %(origin)s;

@@ -35,6 +35,20 @@ values (%(tenant)s, %(sha256)s, %(title)s, %(length)s, %(added_at)s)
 on conflict (tenant, sha256) do update set sha256 = excluded.sha256
 returning id::text, xmax = 0 as made;
 
+-- name: keep_version
+insert into bundle_version (tenant, name, version, files, added_at)
+values (%(tenant)s, %(name)s, %(version)s, %(files)s::json, %(added_at)s)
+on conflict do nothing;
+
+-- name: drop_unused_versions
+-- Not one that was just kept: the session that it is kept for may be at its beginning.
+delete from bundle_version as kept
+ where added_at < clock_timestamp() - interval '1 hour'
+   and not exists (
+           select from session_bundle as used
+            where (used.tenant, used.name, used.version) = (kept.tenant, kept.name, kept.version)
+       );
+
 -- name: prunable
 -- One whose first event was never committed has been seen by nobody, whatever its status.
 select id, tenant, question, status, head as events, created_at, updated_at

@@ -77,7 +77,7 @@ update session
        -- Should it take this worker with it, as it did the last one, it is not due again at once.
        due_at = case
                   when claims = 0 then session.due_at
-                  else statement_timestamp() + make_interval(secs => least(600, 5 * 2 ^ least(claims - 1, 7)))
+                  else statement_timestamp() + make_interval(secs => (0.5 + random() / 2) * least(600, 5 * 2 ^ least(claims - 1, 7)))
                 end
   from best
  where session.id = best.id

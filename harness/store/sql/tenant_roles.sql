@@ -52,6 +52,7 @@ with may (name, rights) as (
            ('recording', 'select, insert'),
            -- Workers run the code of a bundle, so only the service keeps versions and rolls them out.
            ('bundle_version', 'select'),
+           ('session_bundle', 'select, insert'),
            ('rollout', 'select'),
            ('rollout_session', 'select, insert'),
            -- Whoever could write these would set its own budget.
