@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from harness.attempt import remove_session
+from harness.errors import StoreError
+from harness.log_fields import about
 from harness.records import Record
 from harness.settings import Settings
 from harness.store.database import Database
@@ -16,6 +23,11 @@ from harness.store.pruning import (
     drop_unused_versions,
     prune,
 )
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 3600.0
+"""How often a worker keeps house, about: workers that began together do not do it together."""
 
 
 class Tidied(Record):
@@ -72,3 +84,25 @@ async def tidy(
         spans=spans,
         tool_answers=await drop_expired_answers(database),
     )
+
+
+@asynccontextmanager
+async def housekeeping(database: Database, settings: Settings) -> AsyncIterator[None]:
+    """Keep house for every tenant now and then, in this block; what goes wrong is said in the log."""
+    task = asyncio.create_task(_now_and_then(database, settings), name="housekeeping")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _now_and_then(database: Database, settings: Settings) -> None:
+    while True:
+        await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY_S)
+        try:
+            tidied = await keep_house(database, settings, every_tenant=True)
+        except StoreError as problem:
+            log.warning("the house could not be kept: %s", problem, extra=about("house_not_kept"))
+        else:
+            log.info("house kept: %s", tidied, extra=about("house_kept"))

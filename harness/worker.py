@@ -17,6 +17,7 @@ from harness import events as ev
 from harness.backoff import pause_s
 from harness.beginning import open_journal
 from harness.errors import HarnessError, JournalRefused, LeaseLost, StoreError, StoreUnavailable
+from harness.housekeeping import housekeeping
 from harness.log_fields import about
 from harness.progress import Result
 from harness.records import Record
@@ -136,7 +137,10 @@ class Worker:
         Cancelling it stops its sessions at once, at their last checkpoint; another worker goes on with them.
         """
         try:
-            async with listening(self._database.dsn, self._hear):
+            async with (
+                listening(self._database.dsn, self._hear),
+                housekeeping(self._database, self._tools.settings),
+            ):
                 while not self._draining.is_set():
                     if await self._look() and until_empty:
                         break

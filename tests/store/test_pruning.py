@@ -9,9 +9,10 @@ from typing import Any, LiteralString
 
 import pytest
 
+import harness.housekeeping
 from harness.errors import NoSuchSession, PruneRefused
 from harness.forking import prepare
-from harness.housekeeping import Tidied, keep_house
+from harness.housekeeping import Tidied, housekeeping, keep_house
 from harness.records import ENDED, SessionStatus
 from harness.settings import from_environment
 from harness.store import pruning
@@ -276,3 +277,22 @@ async def test_a_session_at_work_may_forget_its_kept_responses(database: Databas
     lease = "UPDATE session SET lease_until = clock_timestamp() + '1 min' WHERE id = %(id)s"
     await database.run(lease, {"id": kept})
     assert await pruned(database) == [old]
+
+
+async def test_workers_keep_house_for_every_tenant_now_and_then(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the settings say; a session that is young stays."""
+    monkeypatch.setattr(harness.housekeeping, "EVERY_S", 0.01)
+    old, young = [await whole_session(database, tmp_path, status="done") for _ in range(2)]
+    await age(database, young, 1)
+    settings = from_environment(None, {"housekeeping.keep_days": 30, "tenant": "another"}, {})
+
+    async def left() -> set[str]:
+        return {str(row["id"]) for row in await database.all("SELECT id FROM session")}
+
+    assert await left() == {old, young}
+    async with housekeeping(database, settings), asyncio.timeout(60):
+        while old in await left():
+            await asyncio.sleep(0.05)
+    assert await left() == {young}
