@@ -3,7 +3,7 @@
 -- The row of one that may have only so many at work stays locked while one of its sessions is claimed, so that two
 -- workers cannot both take its last place; a lock that leaves sessions to be submitted meanwhile. It is not `free`
 -- while another worker has it.
--- Nothing here grows with the sessions that wait: tenants are looked at in their order, no further than to the
+-- Nothing here reads all that wait: tenants are looked at in their order, no further than to the
 -- first with something due, and times are the statement's, which an index can be searched for, the clock's not.
 select turn.name, turn.max_sessions is null or locked.name is not null as free
   from (
