@@ -13,6 +13,7 @@ from harness.store.record import SessionRecord, read_record
 from harness.store.spans import read_spans
 from tests.e2e.account import Account
 from tests.kit.calls import Call
+from tests.kit.ledgers import mistakes
 from tests.kit.processes import until_sync
 from tests.kit.traces import violations
 from tests.worker.scripts import stage_of
@@ -41,7 +42,7 @@ def check_all(service: Service, *, but: str = "") -> Sums:
 
     `but` is a session that a person has stopped.
     """
-    records, spans = asyncio.run(_read(service))
+    records, spans, ledger = asyncio.run(_read(service))
     owners = {
         payload.claude_session_id: session_id
         for session_id, record in records.items()
@@ -59,7 +60,7 @@ def check_all(service: Service, *, but: str = "") -> Sums:
             sums.append(_check(service, session_id, record, calls[session_id], spans[session_id]))
         except AssertionError as problem:
             problems.append(f"{session_id}, {service.sessions[session_id].name}: {problem}")
-    assert not problems, "\n".join(problems)
+    assert not [*problems, *ledger], "\n".join([*problems, *ledger])
     return Sums(
         sessions=len(sums),
         calls=sum(each.calls for each in sums),
@@ -107,14 +108,15 @@ def _check(
     return Sums(1, len(calls), kinds["session.resumed"] - 1, repeated, state.usage.unattributed_calls)
 
 
-async def _read(service: Service) -> tuple[dict[str, SessionRecord], dict[str, list[str]]]:
+async def _read(service: Service) -> tuple[dict[str, SessionRecord], dict[str, list[str]], list[str]]:
     async with await Database.open(service.dsn) as database:
         records = {each: await read_record(database, each) for each in service.sessions}
         spans = {
             each: violations(await read_spans(database, each), record.journal, record.state)
             for each, record in records.items()
         }
-    return records, spans
+        ledger = await mistakes(database)
+    return records, spans, ledger
 
 
 def doctor_agrees(service: Service, sessions: Iterable[str]) -> None:
