@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from tests.e2e.crew import crew
 from tests.e2e.scripts import alone
 from tests.kit.metering import Meter
 from tests.kit.script import Reply, Request, refused
@@ -14,6 +15,13 @@ def refusing_once(request: Request, retry_after: float) -> Reply:
     if request.number == 1:
         return refused(429, "Too many requests.", retry_after=retry_after)
     return alone(request)
+
+
+def router_refused(request: Request, retry_after: float) -> Reply:
+    """Play a crew, but ask the first caller, who decides for a supervisor, to leave the service alone."""
+    return (
+        refused(429, "Too many requests.", retry_after=retry_after) if request.number == 1 else crew(request)
+    )
 
 
 def metered(request: Request, requests: float, left: float) -> Reply:

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.e2e.crew import make_project
 from tests.e2e.running import Desk
 from tests.e2e.scripts import ALONE
 from tests.kit.processes import until_sync
@@ -78,6 +79,20 @@ def test_a_long_wait_suspends_the_session(home: Path, dsn: str) -> None:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("update rate_limit set blocked_until = now()")
         assert desk.run("resume", finished["session_id"])[1]["report"] == ALONE
+
+
+def test_a_router_that_would_wait_long_suspends_the_session(home: Path, dsn: str) -> None:
+    """It has no process of its own, and is held back as agents are; nothing of its group has failed."""
+    make_project(home, "ab")
+    (home / "flow.yaml").write_text("flow: {pattern: supervisor, members: [a, b]}\n")
+    with served(home, dsn, "router_refused", retry_after=3600) as (desk, api):
+        code, finished = desk.run("run", "Do it. !once", "--flow", "flow.yaml")
+        assert (code, finished["status"]) == (3, "suspended")
+        assert "UTC; resume the session then." in finished["problem"]
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("update rate_limit set blocked_until = now()")
+        assert desk.run("resume", finished["session_id"])[1]["status"] == "done"
+        assert statuses(api).count(429) == 1
 
 
 @pytest.mark.parametrize("status", [404, 529])
