@@ -14,7 +14,7 @@ from harness.records import NO_LIMITS, Limits
 from harness.settings import Settings
 from harness.state import SessionState
 from harness.store.database import Database
-from harness.store.tenants import TenantLimits, limits_of
+from harness.store.tenants import TenantLimits, by_plain_role, limits_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,19 @@ def models_of(
         return tuple(sorted({model} | fallback))
     used = {settings.models.named(bundles[name].model) for name in bundles_of(flow) if name in bundles}
     return tuple(sorted(used | ({settings.models.routing} if routed(flow) else set()) | fallback))
+
+
+async def check_role(database: Database, upstream: str) -> None:
+    """See that the role of the DSN may call models: who could write the ledger could set its own budget.
+
+    Raises:
+        NotAllowed: it is a tenant's plain role, and the calls are paid for.
+    """
+    if upstream == "live" and await by_plain_role(database):
+        raise NotAllowed(
+            "The role of the DSN works for a tenant, and calls no model that is paid for; "
+            "leave the session to the service's workers, with harness submit or harness resume --submit."
+        )
 
 
 async def permitted(database: Database, tenant: str, plea: Plea) -> Limits:

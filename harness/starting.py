@@ -8,7 +8,7 @@ from dataclasses import replace
 from harness import events as ev
 from harness.beginning import Place, begin
 from harness.corpus.corpus import Corpus
-from harness.permit import permitted
+from harness.permit import check_role, permitted
 from harness.request import Request
 from harness.rolling_out import Recheck, beginning
 from harness.session import Tools
@@ -28,6 +28,8 @@ async def start(
     """
     settings, session_id = tools.settings, str(uuid.uuid4())
     begun = await beginning(database, settings, tools.bundles, session_id, request, recheck)
+    if place is None:
+        await check_role(database, request.upstream)
     limits = await permitted(database, settings.tenant, begun.request.plea)
     request, tenant, asked = begun.request, settings.tenant, tools.redactor.text(begun.request.question)
     corpus = Corpus(database, tools.redactor)

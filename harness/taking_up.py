@@ -10,7 +10,7 @@ from harness.beginning import open_journal
 from harness.bundles.bundle import limits_of
 from harness.errors import BadInput
 from harness.limits import granted, more
-from harness.permit import permitted_to_go_on
+from harness.permit import check_role, permitted_to_go_on
 from harness.records import Limits
 from harness.request import NO_WIRE, named
 from harness.resumable import check_answer, check_resumable, ended_for_good, wanting_help
@@ -62,6 +62,8 @@ async def take_up(
     if wishes.question is None and ended_for_good(state):
         await lease.release()
         return closed(tools, database, state)
+    if state.created is not None:
+        await check_role(database, state.created.upstream)
     tools = await with_its_bundles(tools, database, state)
     journal = await resumed(tools, database, state, lease, wishes)
     asked_for = state.created.max_concurrent if state.created else None

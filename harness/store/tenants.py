@@ -46,6 +46,12 @@ class TenantLimits(Record):
         return self.in_usd or any(limit is not None for limit in tokens)
 
 
+async def by_plain_role(database: Database) -> bool:
+    """Whether the database is opened with a tenant's plain role, which keeps no ledger."""
+    row = await database.one(_SQL["plain_role"])
+    return row is not None and bool(row["plain"])
+
+
 class Spent(Record):
     """What model calls have used, in calls, tokens and US dollars.
 

@@ -71,6 +71,17 @@ def test_a_role_runs_a_session_and_goes_on_in_it(desk: Desk) -> None:
     assert (code, again["status"]) == (0, "done")
 
 
+def test_a_role_leaves_what_is_paid_for_to_the_service(desk: Desk, place: Place) -> None:
+    """It could not be held to its budget; nothing is created, and submitting is not refused."""
+    refused = desk.start("run", "Why?", "--flow", "single", "--tenant", "acme")
+    assert refused.wait() == 2
+    assert "leave the session to the service's workers" in "".join(refused.errors)
+    code, left = desk.run("submit", "Why?", "--flow", "single", "--tenant", "acme")
+    assert (code, left["status"]) == (0, "queued")
+    code, known = desk.run("sessions", "--tenant", "acme")
+    assert [each["session_id"] for each in known["sessions"]] == [left["session_id"]]
+
+
 def test_a_worker_of_the_service_advances_what_a_role_has_submitted(desk: Desk, place: Place) -> None:
     """The role waits for it and reads the outcome; the worker sees all tenants' sessions."""
     code, left = desk.run("submit", *ASKED, "--tenant", "acme")

@@ -1,3 +1,6 @@
+-- name: plain_role
+select exists (select from own_tenants()) as plain;
+
 -- name: limits
 select daily_usd, monthly_usd, session_usd, daily_tokens, monthly_tokens, session_tokens, max_sessions, models, flows
   from tenant where name = %(name)s;
