@@ -61,6 +61,8 @@ def resume(
     if last == (session_id is not None):
         raise click.UsageError("Give either the id of a session or --last")
 
+    if not submit and (queue, priority) != ("default", 0):
+        raise click.UsageError("--queue and --priority are for workers; give them with --submit")
     if submit:
         options.pop("max_concurrent")
         if at is not None or out is not None:

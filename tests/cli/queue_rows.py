@@ -29,6 +29,9 @@ QUEUE = (
     Row("pause a finished one", ("pause", FINISHED), ("ended already",), "main"),
     Row("pause a foreign one", ("pause", FOREIGN), ("no session", "harness sessions"), "main"),
     Row("pause a suspended one", ("pause", UNFINISHED), ("suspended already", "nobody goes on"), "main"),
+    Row(
+        "queue but not submitted", ("resume", UNFINISHED, "--queue", "night"), ("are for workers", "--submit")
+    ),
     Row("submit a finished one", ("resume", FINISHED, "--submit"), ("ended already",), "main"),
     Row(
         "submit from a point",
