@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ask": ("ask", "ID", "And?"),
     "cancel": ("cancel", "ID"),
     "doctor": ("doctor", "--session", "ID"),
+    "export": ("export", "ID"),
     "fork": ("fork", "ID", "--at", "1"),
     "fork at a span": ("fork", "ID", "--at", "abcd"),
     "pause": ("pause", "ID"),

@@ -13,8 +13,8 @@ from tests.cli.hand_made import keep, worked
 RATES = frozenset({"rate_limit", "rate_call", "rate_share"})
 """Tables that only the service's own processes read and write."""
 
-WITHOUT_TENANTS = frozenset({"schema_migration", "tenant_role", "rollout"}) | RATES
-"""Tables without a policy: a plain role may read migrations and rollouts, and nothing of the others."""
+WITHOUT_TENANTS = frozenset({"schema_migration", "tenant_role"}) | RATES
+"""Tables without a policy: a plain role may read migrations, and nothing of the others."""
 
 _REST = """
 with own as (
@@ -48,8 +48,8 @@ with own as (
     insert into session_bundle (session_id, tenant, name, version)
     select %(id)s, %(tenant)s, 'analyst', 'kept' from kept_version
 ), rollouts as (
-    insert into rollout (id, kind, name, old_version, new_version, content, percent, bounds)
-    values (gen_random_uuid(), 'bundle', %(tenant)s, 'v', 'w', '{}', 10, '{}') returning id
+    insert into rollout (id, kind, name, old_version, new_version, content, percent, bounds, tenants)
+    values (gen_random_uuid(), 'bundle', %(tenant)s, 'v', 'w', '{}', 10, '{}', array[%(tenant)s]) returning id
 ), arms as (
     insert into rollout_session (rollout_id, session_id, arm) select id, %(id)s, 'old' from rollouts
 ), accounts as (

@@ -152,6 +152,10 @@ REFUSED = {
         "insert into session_document (session_id, number, document, locator) "
         "values ('{own}', 9, {document}, 'x')"
     ),
+    "use another's version": (
+        "insert into session_bundle (session_id, tenant, name, version) "
+        "values ('{own}', 'beta', 'other', 'kept')"
+    ),
     "raise its limits": "update tenant set daily_usd = null",
     "begin without limits": "insert into tenant (name, max_sessions) values ('acme', 99)",
     "make a tenant": "insert into tenant (name) values ('gamma')",

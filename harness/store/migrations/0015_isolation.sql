@@ -100,7 +100,13 @@ alter table bundle_version enable row level security;
 create policy own on bundle_version using (tenant = any (array(select own_tenants())));
 
 alter table session_bundle enable row level security;
-create policy own on session_bundle using (exists (select from session where id = session_id));
+create policy own on session_bundle
+    using (exists (select from session where id = session_id))
+    with check (exists (select from session where id = session_id and session.tenant = session_bundle.tenant));
+
+-- One for named tenants says who they are, and holds what is theirs.
+alter table rollout enable row level security;
+create policy own on rollout using (tenants is null or tenants && array(select own_tenants()));
 
 alter table rollout_session enable row level security;
 create policy own on rollout_session using (exists (select from session where id = session_id));

@@ -54,7 +54,7 @@ with may (name, rights) as (
            ('bundle_version', 'select'),
            ('session_bundle', 'select, insert'),
            ('rollout', 'select'),
-           ('rollout_session', 'select, insert'),
+           ('rollout_session', 'select, insert (rollout_id, session_id, arm)'),
            -- Whoever could write these would set its own budget.
            ('account', 'select'),
            ('reservation', 'select'),
