@@ -142,8 +142,8 @@ def _toml(field: FieldInfo) -> str:
     match field.default:
         case None:
             return '"..."'
-        case tuple():
-            return "[]"
+        case tuple() as several:
+            return json.dumps(several)
         case default if default is PydanticUndefined:
             return '"..."' if field.annotation is Path else "{}"
         case default:
