@@ -117,6 +117,10 @@ class Service:
         self.workers.append(command)
         return command
 
+    def at_work(self) -> bool:
+        """Whether every worker has reached its store."""
+        return all("Waiting for sessions." in "".join(worker.errors) for worker in self.workers)
+
     def drained(self) -> None:
         """Ask every worker to end and see that it does."""
         for worker in self.workers:

@@ -65,11 +65,14 @@ def _survived(
         until_sync(lambda: service.sessions, "a submission", timeout_s=60)
         watched, kind = next(iter(service.sessions.items()))
         watcher = service.desk.start("tail", watched)
+        until_sync(lambda: watcher.lines, "the watcher to see something", timeout_s=60)
         for blow in blows:
             _until_committed(service, blow.calls)
             time.sleep(dice.uniform(0, 0.5))
             print(f"{time.monotonic() - began:.1f} s: {blow}", flush=True)
             if blow.victim == POSTGRES:
+                # One that starts while the store is away ends with a sentence, as any command does.
+                until_sync(service.at_work, "all workers to have started", timeout_s=60)
                 with service.submitting, store.stopped():
                     time.sleep(dice.uniform(0, 1.5))
             else:
