@@ -1,0 +1,59 @@
+"""A session store of the SDK in Postgres: one row for each entry, kept in the order in which they came."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from claude_agent_sdk.types import SessionKey, SessionListSubkeysKey, SessionStore, SessionStoreEntry
+from psycopg import AsyncConnection
+
+_TABLE = """
+create table if not exists entry (
+    n bigint generated always as identity primary key,
+    session_id text not null, subpath text not null, entry json not null
+)
+"""
+
+
+class PgStore(SessionStore):
+    """A store on one connection; the SDK appends in turn."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, dsn: str) -> PgStore:
+        """Connect, and make the table when there is none."""
+        connection = await AsyncConnection.connect(dsn, autocommit=True)
+        await connection.execute(_TABLE)
+        return cls(connection)
+
+    async def newest(self) -> str | None:
+        """The session that was begun last, if any has an entry."""
+        rows = await self._rows("select session_id from entry where subpath = '' order by n desc limit 1")
+        return rows[0][0] if rows else None
+
+    async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
+        """Keep entries; all of them or none."""
+        rows = [(key["session_id"], key.get("subpath", ""), json.dumps(entry)) for entry in entries]
+        async with self._connection.transaction(), self._connection.cursor() as cursor:
+            await cursor.executemany(
+                "insert into entry (session_id, subpath, entry) values (%s, %s, %s)", rows
+            )
+
+    async def load(self, key: SessionKey) -> list[SessionStoreEntry] | None:
+        """Give a transcript back."""
+        of = (key["session_id"], key.get("subpath", ""))
+        rows = await self._rows(
+            "select entry from entry where session_id = %s and subpath = %s order by n", of
+        )
+        return [row[0] for row in rows] or None
+
+    async def list_subkeys(self, key: SessionListSubkeysKey) -> list[str]:
+        """Name the transcripts of a session's subagents."""
+        asked = "select distinct subpath from entry where session_id = %s and subpath <> ''"
+        return [row[0] for row in await self._rows(asked, (key["session_id"],))]
+
+    async def _rows(self, asked: str, given: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+        return await (await self._connection.execute(asked.encode(), given)).fetchall()

@@ -1,0 +1,155 @@
+"""How the model plays the work, whoever asks: it knows each system's tools, and the rest from the history."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.comparison.work import FOUND, LEAD, RESEARCHER, SUBJECT, finding, reported
+from tests.kit.script import Block, Reply, Request, Tokens, structured, text, tool_use
+
+ROUNDS = 3
+"""How often a lead hands out what has not come back."""
+
+PIECE = 6
+"""Tokens in a piece of a stream."""
+
+_STEP = re.compile(r"step \d+: ([0-9a-f]{8})")
+
+Delegating = Callable[[list[str]], list[Block]]
+
+
+def task_of(subject: str) -> str:
+    """What the lead writes to a researcher."""
+    return f"Research {subject}."
+
+
+def _harness(subjects: list[str]) -> list[Block]:
+    tasks = [{"to": "researcher", "input": {"objective": task_of(each)}} for each in subjects]
+    return [tool_use("mcp__harness__delegate", {"tasks": tasks})]
+
+
+def _native(tool: str) -> Delegating:
+    def calls(subjects: list[str]) -> list[Block]:
+        given = {"subagent_type": "researcher"}
+        return [
+            tool_use(tool, {**given, "description": f"Research {each}", "prompt": task_of(each)})
+            for each in subjects
+        ]
+
+    return calls
+
+
+def _deepagents(subjects: list[str]) -> list[Block]:
+    given = {"subagent_type": "researcher"}
+    return [tool_use("task", {**given, "description": task_of(each)}) for each in subjects]
+
+
+def _coworker(subjects: list[str]) -> list[Block]:
+    given = {"coworker": "researcher", "context": "Nothing more is known."}
+    return [tool_use("delegate_work_to_coworker", {**given, "task": task_of(each)}) for each in subjects]
+
+
+DELEGATING: Mapping[str, Delegating] = {
+    "mcp__harness__delegate": _harness,
+    "Agent": _native("Agent"),
+    "Task": _native("Task"),
+    "task": _deepagents,
+    "delegate_work_to_coworker": _coworker,
+}
+"""How a lead hands subjects out, by the tool that it is offered for it."""
+
+
+def plays(
+    request: Request, first_token_s: float = 0.0, tokens: int = 0, tokens_a_second: float = 60.0
+) -> Reply:
+    """Answer as lead or researcher, after so long, with a text of so many tokens at such a speed."""
+    said = replace(answer(request), usage=Tokens(len(request.raw) // 4, max(tokens, 20)))
+    speaking_s = tokens / tokens_a_second
+    if not tokens or not request.body.get("stream"):
+        return replace(said, first_token_s=first_token_s + speaking_s)
+    pieces = max(1, tokens // PIECE)
+    content = [text("and so " * (tokens // 2)), *said.content] if _calls(said) else said.content
+    return replace(
+        said,
+        content=content,
+        first_token_s=first_token_s,
+        deltas=pieces,
+        between_deltas_s=speaking_s / pieces,
+    )
+
+
+def answer(request: Request) -> Reply:
+    """What the model says, without its pace."""
+    if RESEARCHER in request.system_text:
+        return _researcher(request)
+    if LEAD in request.system_text:
+        return _lead(request)
+    return Reply([text("Understood.")])
+
+
+def stage_of(request: Request) -> str:
+    """Name the step that a request asks for: who, and how far; a step asked for twice was repeated."""
+    if RESEARCHER in request.system_text:
+        return f"{subject_of(request)}, step {len(facts_of(request))}"
+    return f"lead, {len(found_in(request))} found, {len(_handed_out(request))} handed out"
+
+
+def subject_of(request: Request) -> str:
+    """The subject that a researcher was given."""
+    return next(iter(SUBJECT.findall(request.first_user_text)), "")
+
+
+def facts_of(request: Request) -> list[str]:
+    """What a researcher has seen so far."""
+    return [found for result in request.tool_results() for found in _STEP.findall(result.text)]
+
+
+def found_in(request: Request) -> dict[str, list[str]]:
+    """What a lead has been told so far, by subject."""
+    told = " ".join(_texts(request))
+    return {name: facts.split() for name, facts in FOUND.findall(told)}
+
+
+def _texts(request: Request) -> Iterator[str]:
+    for message in request.messages:
+        if message["role"] == "user":
+            yield str(message["content"])
+
+
+def _researcher(request: Request) -> Reply:
+    subject, facts = subject_of(request), facts_of(request)
+    steps = re.search(r"There are (\d+) steps", request.system_text)
+    assert steps is not None, "its prompt says so"
+    if len(facts) < int(steps[1]):
+        tool = next(name for name in request.tools if name == "look" or name.endswith("__look"))
+        return Reply([tool_use(tool, {"subject": subject, "step": len(facts)})])
+    said = finding(subject, facts)
+    return Reply([structured({"finding": said}) if request.answer_schema else text(said)])
+
+
+def _handed_out(request: Request) -> list[Any]:
+    return [use for use in request.tool_uses() if use.name in DELEGATING]
+
+
+def _lead(request: Request) -> Reply:
+    asked = list(dict.fromkeys(SUBJECT.findall(request.first_user_text)))
+    found = found_in(request)
+    missing = [each for each in asked if each not in found]
+    tool = next((name for name in DELEGATING if request.offers(name)), None)
+    if tool is None or not missing or _rounds(request) == ROUNDS:
+        return Reply([text(reported(found))])
+    return Reply(DELEGATING[tool](missing))
+
+
+def _rounds(request: Request) -> int:
+    return sum(
+        any(block["type"] == "tool_use" and block["name"] in DELEGATING for block in message["content"])
+        for message in request.messages
+    )
+
+
+def _calls(reply: Reply) -> bool:
+    return any(block["type"] == "tool_use" for block in reply.content)

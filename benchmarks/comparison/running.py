@@ -1,0 +1,195 @@
+"""Runs a system's program on some work: in a folder and a database of its own, with the played model."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+import psycopg
+
+from benchmarks.comparison.systems import System
+from benchmarks.comparison.work import Given, Work
+from tests.kit.calls import Call
+from tests.kit.processes import kill, tree
+from tests.kit.scripted_api import ScriptedProcess, scripted_process
+
+PATIENCE_S = 600.0
+SAMPLING_S = 0.25
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended: its exit code, its report if it gave one, and what it cost.
+
+    Seconds of CPU are those of the program and of all its children that it waited for; `pss_mb` is the most
+    that its processes together ever had, when they were looked at every quarter of a second.
+    """
+
+    code: int
+    report: str | None
+    wall_s: float
+    cpu_s: float
+    pss_mb: float
+    said: str = field(repr=False)
+
+
+@dataclass
+class Program:
+    """A program at work."""
+
+    process: subprocess.Popen[bytes]
+    began: float
+    output: IO[bytes]
+    errors: IO[bytes]
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL; its children live on."""
+        self.process.kill()
+        self.process.wait()
+
+    def wait(self, timeout_s: float = PATIENCE_S) -> Ended:
+        """Wait for its end."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        with _memory(self.process.pid) as pss:
+            try:
+                code = self.process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                code = -1
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        lines = Path(self.output.name).read_text().splitlines()
+        said = Path(self.errors.name).read_text()
+        return Ended(code, _report(lines), time.monotonic() - self.began, used, max(pss, default=0.0), said)
+
+
+@dataclass
+class Desk:
+    """Where one system does one piece of work."""
+
+    system: System
+    given: Given
+    api: ScriptedProcess
+
+    @property
+    def work(self) -> Work:
+        return self.given.work
+
+    def start(self, *, resume: bool = False) -> Program:
+        """Start its program, or the one that resumes."""
+        folder = Path(self.given.folder)
+        number = len(list(folder.glob("*.out")))
+        output, errors = ((folder / f"{number}.{end}").open("wb") for end in ("out", "err"))
+        began = time.monotonic()
+        process = subprocess.Popen(
+            self.system.command(self.given, resume=resume),
+            cwd=folder,
+            env=self.system.env(self.given, self.api.base_url),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+        )
+        return Program(process, began, output, errors)
+
+    def calls(self) -> list[Call]:
+        """What the model was asked."""
+        return self.api.calls().messages()
+
+    def right(self, ended: Ended) -> bool:
+        """Whether it ended with the right report."""
+        return ended.code == 0 and (ended.report or "").strip() == self.work.report
+
+
+@contextlib.contextmanager
+def desk(system: System, work: Work, dsn: str, **pace: Any) -> Iterator[Desk]:
+    """Set a desk up on a server of Postgres; afterwards nothing of it is left. `pace` is the model's."""
+    folder = Path(tempfile.mkdtemp(prefix="harness-comparison-"))
+    folder.chmod(0o755)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        database = stack.enter_context(_database(dsn))
+        api = stack.enter_context(
+            scripted_process("benchmarks.comparison.played:plays", folder / "calls.jsonl", given=pace)
+        )
+        given = Given(work, str(folder), database)
+        system.prepare(given)
+        made = Desk(system, given, api)
+        try:
+            yield made
+        finally:
+            _sweep(folder)
+
+
+@contextlib.contextmanager
+def _database(dsn: str) -> Iterator[str]:
+    name = f"comparison_{uuid.uuid4().hex}"
+    with psycopg.connect(dsn, autocommit=True) as server:
+        server.execute(f"create database {name}".encode())
+        try:
+            yield psycopg.conninfo.make_conninfo(dsn, dbname=name)
+        finally:
+            server.execute(f"drop database {name} with (force)".encode())
+
+
+def _sweep(folder: Path) -> None:
+    """End what a killed program left behind, which works in its folder."""
+    left = [process for process in psutil.process_iter() if _home(process) == str(folder)]
+    kill(*left)
+
+
+def _home(process: psutil.Process) -> str:
+    try:
+        return process.environ().get("HOME", "")
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
+
+
+@contextlib.contextmanager
+def _memory(pid: int) -> Iterator[list[float]]:
+    """Look at a process tree's memory, in megabytes, until the block ends."""
+    seen: list[float] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(SAMPLING_S):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                seen.append(sum(map(pss_mb, (psutil.Process(pid), *tree(pid)))))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
+
+
+def pss_mb(process: psutil.Process) -> float:
+    """A process's memory, with what it shares counted in proportion; 0 when it is gone."""
+    try:
+        return float(process.memory_full_info().pss) / 1e6
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _report(lines: list[str]) -> str | None:
+    for line in reversed(lines):
+        with contextlib.suppress(json.JSONDecodeError):
+            found = json.loads(line)
+            if isinstance(found, Mapping) and "report" in found:
+                report: str | None = found["report"]
+                return report
+    return None
