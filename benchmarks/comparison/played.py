@@ -18,38 +18,36 @@ PIECE = 6
 
 _STEP = re.compile(r"step \d+: ([0-9a-f]{8})")
 
-Delegating = Callable[[list[str]], list[Block]]
+ONCE_MORE = "Somebody else has failed."
+
+Delegating = Callable[[dict[str, str]], list[Block]]
+"""Makes the calls that hand subjects out, each with what its researcher is told."""
 
 
-def task_of(subject: str) -> str:
-    """What the lead writes to a researcher."""
-    return f"Research {subject}."
-
-
-def _harness(subjects: list[str]) -> list[Block]:
-    tasks = [{"to": "researcher", "input": {"objective": task_of(each)}} for each in subjects]
-    return [tool_use("mcp__harness__delegate", {"tasks": tasks})]
+def _harness(tasks: dict[str, str]) -> list[Block]:
+    given = [{"to": "researcher", "input": {"objective": told}} for told in tasks.values()]
+    return [tool_use("mcp__harness__delegate", {"tasks": given})]
 
 
 def _native(tool: str) -> Delegating:
-    def calls(subjects: list[str]) -> list[Block]:
+    def calls(tasks: dict[str, str]) -> list[Block]:
         given = {"subagent_type": "researcher"}
         return [
-            tool_use(tool, {**given, "description": f"Research {each}", "prompt": task_of(each)})
-            for each in subjects
+            tool_use(tool, {**given, "description": f"Research {subject}", "prompt": told})
+            for subject, told in tasks.items()
         ]
 
     return calls
 
 
-def _deepagents(subjects: list[str]) -> list[Block]:
+def _deepagents(tasks: dict[str, str]) -> list[Block]:
     given = {"subagent_type": "researcher"}
-    return [tool_use("task", {**given, "description": task_of(each)}) for each in subjects]
+    return [tool_use("task", {**given, "description": told}) for told in tasks.values()]
 
 
-def _coworker(subjects: list[str]) -> list[Block]:
+def _coworker(tasks: dict[str, str]) -> list[Block]:
     given = {"coworker": "researcher", "context": "Nothing more is known."}
-    return [tool_use("delegate_work_to_coworker", {**given, "task": task_of(each)}) for each in subjects]
+    return [tool_use("delegate_work_to_coworker", {**given, "task": told}) for told in tasks.values()]
 
 
 DELEGATING: Mapping[str, Delegating] = {
@@ -94,7 +92,8 @@ def stage_of(request: Request) -> str:
     """Name the step that a request asks for: who, and how far; a step asked for twice was repeated."""
     if RESEARCHER in request.system_text:
         return f"{subject_of(request)}, step {len(facts_of(request))}"
-    return f"lead, {len(found_in(request))} found, {len(_handed_out(request))} handed out"
+    about = next(iter(SUBJECT.findall(request.first_user_text)), "")
+    return f"lead of {about}, {len(found_in(request))} found, {len(_handed_out(request))} handed out"
 
 
 def subject_of(request: Request) -> str:
@@ -139,9 +138,11 @@ def _lead(request: Request) -> Reply:
     found = found_in(request)
     missing = [each for each in asked if each not in found]
     tool = next((name for name in DELEGATING if request.offers(name)), None)
-    if tool is None or not missing or _rounds(request) == ROUNDS:
+    rounds = _rounds(request)
+    if tool is None or not missing or rounds == ROUNDS:
         return Reply([text(reported(found))])
-    return Reply(DELEGATING[tool](missing))
+    more = f" {ONCE_MORE}" * rounds
+    return Reply(DELEGATING[tool]({each: f"Research {each}.{more}" for each in missing}))
 
 
 def _rounds(request: Request) -> int:

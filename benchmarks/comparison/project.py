@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from benchmarks.comparison.work import ABOUT_LOOK, ABOUT_RESEARCHER, LEAD, MODEL, Given
@@ -62,6 +63,13 @@ async def run(context: ToolContext, given: Look) -> str:
 
 TOOLSET = Toolset("desk", (Tool("look", {about!r}, Look, run, "read_only", timeout_s={timeout_s}),))
 '''
+
+
+def session_id(given: Given) -> str:
+    """The id of the session that was begun, which is the first thing a run says."""
+    with (Path(given.folder) / "0.out").open() as said:
+        found: str = json.loads(said.readline())["session_id"]
+        return found
 
 
 def make_project(given: Given) -> None:

@@ -25,6 +25,7 @@ from tests.kit.calls import Call
 from tests.kit.processes import kill, tree
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 
+PLAYS = "benchmarks.comparison.played:plays"
 PATIENCE_S = 600.0
 SAMPLING_S = 0.25
 
@@ -75,7 +76,7 @@ class Program:
         return Ended(code, _report(lines), time.monotonic() - self.began, used, max(pss, default=0.0), said)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Desk:
     """Where one system does one piece of work."""
 
@@ -96,7 +97,7 @@ class Desk:
         process = subprocess.Popen(
             self.system.command(self.given, resume=resume),
             cwd=folder,
-            env=self.system.env(self.given, self.api.base_url),
+            env=self.system.env(self.given, self.api.base_url, resume=resume),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
@@ -113,24 +114,52 @@ class Desk:
         return ended.code == 0 and (ended.report or "").strip() == self.work.report
 
 
+@dataclass(frozen=True)
+class Office:
+    """A database and a played model for all of a system's work."""
+
+    system: System
+    dsn: str
+    api: ScriptedProcess
+
+    @contextlib.contextmanager
+    def desk(self, work: Work) -> Iterator[Desk]:
+        """Set a desk up; afterwards nothing is left of it but what is in the database."""
+        with _folder() as folder:
+            given = Given(work, str(folder), self.dsn, str(uuid.uuid4()))
+            self.system.prepare(given)
+            try:
+                yield Desk(self.system, given, self.api)
+            finally:
+                _sweep(folder)
+
+
 @contextlib.contextmanager
-def desk(system: System, work: Work, dsn: str, **pace: Any) -> Iterator[Desk]:
-    """Set a desk up on a server of Postgres; afterwards nothing of it is left. `pace` is the model's."""
+def office(system: System, dsn: str, given: Mapping[str, Any], *, script: str = PLAYS) -> Iterator[Office]:
+    """Open an office on a server of Postgres. `given` goes to the script by which the model is played."""
+    with (
+        _database(dsn) as database,
+        _folder() as folder,
+        scripted_process(script, folder / "calls.jsonl", given=given) as api,
+    ):
+        yield Office(system, database, api)
+
+
+@contextlib.contextmanager
+def desk(system: System, work: Work, dsn: str, **pace: float) -> Iterator[Desk]:
+    """Open an office for one piece of work. `pace` is the model's."""
+    with office(system, dsn, pace) as opened, opened.desk(work) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="harness-comparison-"))
     folder.chmod(0o755)
-    with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        database = stack.enter_context(_database(dsn))
-        api = stack.enter_context(
-            scripted_process("benchmarks.comparison.played:plays", folder / "calls.jsonl", given=pace)
-        )
-        given = Given(work, str(folder), database)
-        system.prepare(given)
-        made = Desk(system, given, api)
-        try:
-            yield made
-        finally:
-            _sweep(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.comparison import install
-from benchmarks.comparison.project import make_project
+from benchmarks.comparison.project import make_project, session_id
 from benchmarks.comparison.work import Given
 from benchmarks.places import ROOT
-from tests.kit.processes import clean_env
+from tests.kit.processes import API_KEY, clean_env
 
 PEERS = "benchmarks.comparison.peers"
 
@@ -38,9 +38,10 @@ class System:
         assert words is not None, f"{self.name} cannot resume"
         return [str(self.interpreter()), *words(given)]
 
-    def env(self, given: Given, base_url: str) -> dict[str, str]:
-        """A command's whole environment."""
+    def env(self, given: Given, base_url: str, *, resume: bool = False) -> dict[str, str]:
+        """A command's whole environment; its key tells a killed command's calls from its successor's."""
         told = {"PYTHONPATH": str(ROOT), "HARNESS_DSN": given.dsn, **self.environment}
+        told["ANTHROPIC_API_KEY"] = f"{API_KEY}-{'resume' if resume else 'start'}"
         env = clean_env(Path(given.folder), base_url, HARNESS_HOME=f"{given.folder}/harness", **told)
         return {**env, "PATH": f"{self.interpreter().parent}:{env['PATH']}"}
 
@@ -53,14 +54,14 @@ HARNESS = System(
     "harness",
     "`harness run` and `harness resume` as they come; as many agent runs at once as there are subjects",
     lambda given: ["-m", "harness", "run", given.work.question, "--flow", "crew.yaml", "--json"],
-    lambda given: ["-m", "harness", "resume", "--json"],
+    lambda given: ["-m", "harness", "resume", session_id(given), "--json"],
     prepare=make_project,
 )
 
 BARE = System(
     "bare SDK",
-    "native subagents in the foreground (CLAUDE_CODE_DISABLE_BACKGROUND_TASKS=1), a session store in Postgres "
-    'with session_store_flush="eager"; resumed by the newest session id',
+    "native subagents in the foreground (CLAUDE_CODE_DISABLE_BACKGROUND_TASKS=1), a session store in "
+    'Postgres with session_store_flush="eager"; resumed by the newest session id',
     _peer("bare_sdk", "start"),
     _peer("bare_sdk", "resume"),
     environment={"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1"},

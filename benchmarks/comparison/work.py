@@ -66,11 +66,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Given:
-    """What a program is told: the work, and a folder and a database of its own."""
+    """What a program is told: the work, a folder of its own, a database, and its own id in there."""
 
     work: Work
     folder: str
     dsn: str = ""
+    id: str = ""
 
     def json(self) -> str:
         """Write it as the program's argument."""

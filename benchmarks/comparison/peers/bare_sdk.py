@@ -55,7 +55,7 @@ async def lead(given: Given, resume: bool) -> str:
     researcher = AgentDefinition(
         description=ABOUT_RESEARCHER, prompt=given.work.researcher, tools=[LOOK], model="inherit"
     )
-    store = await PgStore.open(given.dsn)
+    store = await PgStore.open(given.dsn, given.id)
     begun = await store.newest() if resume else None
     told = options(
         given,

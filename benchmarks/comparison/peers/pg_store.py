@@ -11,35 +11,40 @@ from psycopg import AsyncConnection
 _TABLE = """
 create table if not exists entry (
     n bigint generated always as identity primary key,
-    session_id text not null, subpath text not null, entry json not null
+    owner text not null, session_id text not null, subpath text not null, entry json not null
 )
 """
 
 
 class PgStore(SessionStore):
-    """A store on one connection; the SDK appends in turn."""
+    """The sessions of one owner, on one connection; the SDK appends in turn."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
+    def __init__(self, connection: AsyncConnection[Any], owner: str) -> None:
         self._connection = connection
+        self._owner = owner
 
     @classmethod
-    async def open(cls, dsn: str) -> PgStore:
+    async def open(cls, dsn: str, owner: str) -> PgStore:
         """Connect, and make the table when there is none."""
         connection = await AsyncConnection.connect(dsn, autocommit=True)
-        await connection.execute(_TABLE)
-        return cls(connection)
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(1)")
+            await connection.execute(_TABLE)
+        return cls(connection, owner)
 
     async def newest(self) -> str | None:
         """The session that was begun last, if any has an entry."""
-        rows = await self._rows("select session_id from entry where subpath = '' order by n desc limit 1")
+        asked = "select session_id from entry where owner = %s and subpath = '' order by n desc limit 1"
+        rows = await self._rows(asked, (self._owner,))
         return rows[0][0] if rows else None
 
     async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
         """Keep entries; all of them or none."""
-        rows = [(key["session_id"], key.get("subpath", ""), json.dumps(entry)) for entry in entries]
+        to = (self._owner, key["session_id"], key.get("subpath", ""))
+        rows = [(*to, json.dumps(entry)) for entry in entries]
         async with self._connection.transaction(), self._connection.cursor() as cursor:
             await cursor.executemany(
-                "insert into entry (session_id, subpath, entry) values (%s, %s, %s)", rows
+                "insert into entry (owner, session_id, subpath, entry) values (%s, %s, %s, %s)", rows
             )
 
     async def load(self, key: SessionKey) -> list[SessionStoreEntry] | None:
@@ -55,5 +60,5 @@ class PgStore(SessionStore):
         asked = "select distinct subpath from entry where session_id = %s and subpath <> ''"
         return [row[0] for row in await self._rows(asked, (key["session_id"],))]
 
-    async def _rows(self, asked: str, given: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+    async def _rows(self, asked: str, given: tuple[str, ...]) -> list[tuple[Any, ...]]:
         return await (await self._connection.execute(asked.encode(), given)).fetchall()
