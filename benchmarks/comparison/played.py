@@ -69,7 +69,7 @@ def plays(
     if not tokens or not request.body.get("stream"):
         return replace(said, first_token_s=first_token_s + speaking_s)
     pieces = max(1, tokens // PIECE)
-    content = [text("and so " * (tokens // 2)), *said.content] if _calls(said) else said.content
+    content = [text("and so " * (tokens // 2)), *said.content] if calls(said) else said.content
     return replace(
         said,
         content=content,
@@ -101,6 +101,11 @@ def subject_of(request: Request) -> str:
     return next(iter(SUBJECT.findall(request.first_user_text)), "")
 
 
+def look_of(request: Request) -> str | None:
+    """A researcher's tool, as its system names it; None in a turn without tools."""
+    return next((name for name in request.tools if name == "look" or name.endswith("__look")), None)
+
+
 def facts_of(request: Request) -> list[str]:
     """What a researcher has seen so far."""
     return [found for result in request.tool_results() for found in _STEP.findall(result.text)]
@@ -123,7 +128,8 @@ def _researcher(request: Request) -> Reply:
     steps = re.search(r"There are (\d+) steps", request.system_text)
     assert steps is not None, "its prompt says so"
     if len(facts) < int(steps[1]):
-        tool = next(name for name in request.tools if name == "look" or name.endswith("__look"))
+        tool = look_of(request)
+        assert tool is not None, "a researcher that has not seen all has its tool"
         return Reply([tool_use(tool, {"subject": subject, "step": len(facts)})])
     said = finding(subject, facts)
     return Reply([structured({"finding": said}) if request.answer_schema else text(said)])
@@ -152,5 +158,6 @@ def _rounds(request: Request) -> int:
     )
 
 
-def _calls(reply: Reply) -> bool:
+def calls(reply: Reply) -> bool:
+    """Whether a reply calls a tool."""
     return any(block["type"] == "tool_use" for block in reply.content)

@@ -23,6 +23,7 @@ name: researcher
 description: {about}
 model: {model}
 tools: [desk]
+limits: {{max_steps: {max_steps}}}
 ---
 {prompt}
 """
@@ -65,17 +66,22 @@ TOOLSET = Toolset("desk", (Tool("look", {about!r}, Look, run, "read_only", timeo
 '''
 
 
-def session_id(given: Given) -> str:
-    """The id of the session that was begun, which is the first thing a run says."""
-    with (Path(given.folder) / "0.out").open() as said:
-        found: str = json.loads(said.readline())["session_id"]
-        return found
+def session_id(given: Given) -> str | None:
+    """The id of the session that was begun, which a run says first; None when it was killed before."""
+    for said in sorted(Path(given.folder).glob("*.out")):
+        first, whole, _ = said.read_text().partition("\n")
+        if whole:
+            found: str | None = json.loads(first).get("session_id")
+            return found
+    return None
 
 
 def make_project(given: Given) -> None:
     """Write the project into the work's folder."""
     folder, work = Path(given.folder), given.work
-    researcher = _RESEARCHER.format(about=ABOUT_RESEARCHER, model=MODEL, prompt=work.researcher)
+    researcher = _RESEARCHER.format(
+        about=ABOUT_RESEARCHER, model=MODEL, prompt=work.researcher, max_steps=work.max_steps
+    )
     tools = _TOOLS.format(given=given.json(), about=ABOUT_LOOK, timeout_s=work.tool_s)
     for name, files in {
         "chief": {"AGENT.md": _LEAD},

@@ -50,11 +50,20 @@ def _peer(module: str, *ways: str) -> Callable[[Given], list[str]]:
     return lambda given: ["-m", f"{PEERS}.{module}", *ways, given.json()]
 
 
+def _run(given: Given) -> list[str]:
+    return ["-m", "harness", "run", given.work.question, "--flow", "crew.yaml", "--json"]
+
+
+def _resume(given: Given) -> list[str]:
+    begun = session_id(given)
+    return _run(given) if begun is None else ["-m", "harness", "resume", begun, "--json"]
+
+
 HARNESS = System(
     "harness",
     "`harness run` and `harness resume` as they come; as many agent runs at once as there are subjects",
-    lambda given: ["-m", "harness", "run", given.work.question, "--flow", "crew.yaml", "--json"],
-    lambda given: ["-m", "harness", "resume", session_id(given), "--json"],
+    _run,
+    _resume,
     prepare=make_project,
 )
 

@@ -59,6 +59,11 @@ class Work:
         return reported({name: [fact(name, step) for step in range(self.steps)] for name in self.names})
 
     @property
+    def max_steps(self) -> int:
+        """The limit that systems set for a researcher's model calls, where they can."""
+        return 2 * self.steps + 6
+
+    @property
     def model_calls(self) -> int:
         """How often the model is asked, if nothing goes wrong and researchers are handed out in one go."""
         return 2 + self.subjects * (self.steps + 1)

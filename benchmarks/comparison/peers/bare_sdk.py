@@ -53,7 +53,11 @@ def options(given: Given, **more: Any) -> ClaudeAgentOptions:
 async def lead(given: Given, resume: bool) -> str:
     """Let native subagents do the work."""
     researcher = AgentDefinition(
-        description=ABOUT_RESEARCHER, prompt=given.work.researcher, tools=[LOOK], model="inherit"
+        description=ABOUT_RESEARCHER,
+        prompt=given.work.researcher,
+        tools=[LOOK],
+        model="inherit",
+        maxTurns=given.work.max_steps,
     )
     store = await PgStore.open(given.dsn, given.id)
     begun = await store.newest() if resume else None
