@@ -1,9 +1,9 @@
 """What goes wrong, by a seed: with the model, with tools, with whole subagents and with the program itself.
 
 The model is played as in `played`, but some calls are refused, cut off or garbled, the first time that a
-step is asked for; some researchers answer with words instead of what they found, once; and some are poisoned: whatever
-they are asked, they look again and again, never say what they found, or their calls are refused for good. Who
-gets a poisoned one's subject next is well.
+step is asked for; some researchers answer with words instead of what they found, once; and some are poisoned:
+whatever they are asked, they look again and again, never say what they found, or their calls are refused for
+good. Who gets a poisoned one's subject next is well.
 """
 
 from __future__ import annotations
