@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 from harness.attempt import remove_session
+from harness.beside import beside
 from harness.errors import StoreError
 from harness.log_fields import about
 from harness.records import Record
@@ -86,15 +86,9 @@ async def tidy(
     )
 
 
-@asynccontextmanager
-async def housekeeping(database: Database, settings: Settings) -> AsyncIterator[None]:
+def housekeeping(database: Database, settings: Settings) -> AbstractAsyncContextManager[None]:
     """Keep house for every tenant now and then, in this block; what goes wrong is said in the log."""
-    task = asyncio.create_task(_now_and_then(database, settings), name="housekeeping")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return beside(_now_and_then(database, settings), name="housekeeping")
 
 
 async def _now_and_then(database: Database, settings: Settings) -> None:

@@ -25,7 +25,7 @@ from harness.bundles.bundle import Bundle
 from harness.bundles.load import load_bundles
 from harness.content import find_project
 from harness.corpus.corpus import Corpus
-from harness.errors import NoSuchSession, NotResumable
+from harness.errors import NotResumable
 from harness.flow import AnyNode, Flow
 from harness.forking import prepare
 from harness.hook_chain import load_hooks
@@ -43,10 +43,11 @@ from harness.starting import start
 from harness.state import SessionState
 from harness.store.database import Database
 from harness.store.forks import Fork, store_fork
-from harness.store.journal import load_state
+from harness.store.journal import load_state, tenant_of
 from harness.store.lease import Holder, acquire
 from harness.store.open import open_store
 from harness.store.recordings import count_recorded
+from harness.store.sessions import check_whole
 from harness.taking_up import Wishes, closed, take_up
 from harness.tracing.content import Keeper, keeper
 from harness.versions import session_bundles
@@ -271,8 +272,12 @@ class Harness:
         )
 
     async def wait(self, session_id: str) -> Result:
-        """Wait until no worker is at work on a session or will be, and sum it up."""
-        await self.state(session_id)
+        """Wait until no worker is at work on a session or will be, and sum it up.
+
+        Raises:
+            NoSuchSession: there is none of this id.
+        """
+        await self._check_known(session_id)
         return result(await settled(await self.database(), session_id))
 
     async def events(
@@ -286,7 +291,7 @@ class Harness:
         Raises:
             NoSuchSession: there is none of this id.
         """
-        await self.state(session_id)
+        await self._check_known(session_id)
         async with aclosing(committed(await self.database(), session_id, after, follow=follow)) as events:
             async for event in events:
                 yield event
@@ -297,13 +302,12 @@ class Harness:
         Raises:
             NoSuchSession: there is none of this id for this tenant.
         """
-        try:
-            uuid.UUID(session_id)
-        except ValueError as problem:
-            raise NoSuchSession(
-                f"'{session_id}' is no session id; list the sessions with: harness sessions"
-            ) from problem
+        check_whole(session_id)
         return await load_state(await self.database(), session_id, self.settings.tenant)
+
+    async def _check_known(self, session_id: str) -> None:
+        check_whole(session_id)
+        await tenant_of(await self.database(), session_id, self.settings.tenant)
 
     def _recheck(self, question: str, options: Options, *, key_needed: bool = True) -> Recheck:
         def recheck(bundles: Mapping[str, Bundle], flow: str | Flow | AnyNode) -> Request:

@@ -77,6 +77,9 @@ async def hand_over(
     lease.start()
     try:
         await catch_up(database, state)
+        if ended_for_good(state):
+            # Somebody has brought it to its end just now.
+            _refuse_ended(state)
         tools = await with_its_bundles(tools, database, state)
         journal = await resumed(tools, database, state, lease, wishes)
         await put(database, lease, place.queue, place.priority)

@@ -100,7 +100,6 @@ async def resumed(
     limits = await permitted_to_go_on(database, state, tools.bundles, tools.settings, wishes.limits)
     check_resumable(state, limits, tools.settings, tools.bundles)
     check_answer(state, wishes.answer)
-    stopped = wanting_help(state)
     if wishes.record and state.created is not None and state.created.upstream == "direct":
         raise BadInput(NO_WIRE)
     journal = open_journal(database, lease, state, tools.settings, tools.redactor)
@@ -108,7 +107,8 @@ async def resumed(
         journal.listen(listener)
     if state.created is not None and state.created.upstream == "live":
         await sweep(database)
-    here = Holder.here()
+    # As it stands now: once it goes on, nobody is stuck any more.
+    stopped, here = wanting_help(state), Holder.here()
     goes_on = ev.SessionResumed(
         token=lease.token,
         host=here.host,
@@ -119,8 +119,8 @@ async def resumed(
     await journal.append(goes_on, status="running")
     if wishes.question is not None:
         await journal.append(ev.SessionAsked(question=wishes.question))
+    told = tools.redactor.text(wishes.answer or "Your limits have been raised.")
     for run in stopped:
-        limits = more(run, granted(limits_of(run.agent, tools.bundles), tools.settings))
-        told = tools.redactor.text(wishes.answer or "Your limits have been raised.")
-        await journal.append(ev.AgentRunReopened(limits=limits, answer=told), run_id=run.id)
+        raised = more(run, granted(limits_of(run.agent, tools.bundles), tools.settings))
+        await journal.append(ev.AgentRunReopened(limits=raised, answer=told), run_id=run.id)
     return journal

@@ -89,21 +89,12 @@ class _Hand:
 class Worker:
     """Advances sessions of all tenants in this process; see `Harness.worker`."""
 
-    def __init__(
-        self,
-        tools: Tools,
-        database: Database,
-        concurrency: int,
-        queues: Sequence[str],
-        tell_of: Callable[[Worked], None] = lambda worked: None,
-    ) -> None:
-        """`tell_of` hears of each session that is claimed and left."""
+    def __init__(self, tools: Tools, database: Database, concurrency: int, queues: Sequence[str]) -> None:
         self._tools = tools
-        self._told = tools.settings.worker
+        self._settings = tools.settings.worker
         self._database = database
         self._queue = Queue(database, queues)
         self._concurrency = concurrency
-        self.tell_of = tell_of
         self._hearing: list[Callable[[Worked], None]] = []
         self._hands: dict[asyncio.Task[None], _Hand] = {}
         self._news = asyncio.Event()
@@ -117,10 +108,11 @@ class Worker:
         self._draining.set()
         self._news.set()
 
-    def listen(self, hear: Callable[[Worked], None], follow: Listener) -> None:
-        """Let `hear` know what `tell_of` is told, and `follow` every event of the sessions at work."""
+    def listen(self, hear: Callable[[Worked], None], follow: Listener | None = None) -> None:
+        """Let `hear` know of each session that is claimed and left, and `follow` every event in between."""
         self._hearing.append(hear)
-        self._tools = replace(self._tools, listeners=(*self._tools.listeners, follow))
+        if follow is not None:
+            self._tools = replace(self._tools, listeners=(*self._tools.listeners, follow))
 
     def pulse(self) -> Pulse:
         """Tell how the worker fares."""
@@ -144,11 +136,11 @@ class Worker:
                 while not self._draining.is_set():
                     if await self._look() and until_empty:
                         break
-                    await self._wait(self._told.poll_s)
+                    await self._wait(self._settings.poll_s)
             for hand in self._hands.values():
                 self._stop(hand, _STOPPED)
             while self._hands:
-                await self._wait(self._told.poll_s)
+                await self._wait(self._settings.poll_s)
         finally:
             for task, hand in self._hands.items():
                 self._stop(hand, _STOPPED)
@@ -191,7 +183,7 @@ class Worker:
             return  # It takes a session a while to come to its checkpoint; no other need go meanwhile.
         at_work = await self._queue.at_work()
         several = [hand for hand in self._hands.values() if at_work[hand.claimed.tenant] > 1]
-        if not several or await self._queue.ask_for_room(self._told.share_after_s) is None:
+        if not several or await self._queue.ask_for_room(self._settings.share_after_s) is None:
             return
         most = max(several, key=lambda hand: (at_work[hand.claimed.tenant], hand.since))
         self._stop(most, Stop("It makes room for another tenant.", "worker"))
@@ -254,12 +246,12 @@ class Worker:
         def on_trouble(problem: str) -> Stop:
             # A model call that was answered starts the count again.
             tries = hand.claimed.tries if calls == state.usage.model_calls else 1
-            if tries >= self._told.max_tries:
+            if tries >= self._settings.max_tries:
                 return Stop(f"{problem} Workers tried {tries} times; go on with: harness resume {state.id}")
             return Stop(problem, "worker", pause_s(tries, FIRST_PAUSE_S, LONGEST_PAUSE_S))
 
         lease = hand.claimed.lease
-        if hand.claimed.tries > self._told.max_tries:
+        if hand.claimed.tries > self._settings.max_tries:
             return await self._set_aside(
                 hand,
                 state,
@@ -305,5 +297,5 @@ class Worker:
             problem=problem,
             waited_s=hand.claimed.waited_s,
         )
-        for hear in (self.tell_of, *self._hearing):
+        for hear in self._hearing:
             hear(worked)

@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer, status
 from harness.store.migrate import migrate
+from tests.kit.outages import OwnPostgres
 from tests.kit.seeds import run_seed
 
 _TEMPLATE = "migrated"
@@ -46,6 +47,14 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def holds(home: Path) -> Path:
+    """A folder where what the played model answers can be held."""
+    folder = home / "holds"
+    folder.mkdir()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedServer]:
     """A running server with an empty data folder of its own and all durability settings on."""
@@ -55,6 +64,14 @@ def postgres() -> Iterator[EmbeddedServer]:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[OwnPostgres]:
+    """A Postgres of the test's own, which can be taken away."""
+    own = OwnPostgres(home / "harness")
+    yield own
+    own.close()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ LONGEST = 360
 LAYERS: dict[str, tuple[str, ...]] = {
     "words": (
         "backoff",
+        "beside",
         "errors",
         "log_fields",
         "messages",

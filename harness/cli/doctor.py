@@ -11,6 +11,7 @@ import click
 
 from harness.bundles.lint import lint
 from harness.cli import words
+from harness.cli.finding import find_session
 from harness.cli.options import Common, common
 from harness.cli.output import answer, answer_json
 from harness.cli.signals import run_whole
@@ -21,7 +22,7 @@ from harness.settings import Settings
 from harness.store.database import place
 from harness.store.migrate import check
 from harness.store.open import open_store
-from harness.store.sessions import Sessions, check_given
+from harness.store.sessions import check_given
 
 if TYPE_CHECKING:
     from harness.library import Harness
@@ -90,9 +91,8 @@ async def _record(common: Common, session_id: str) -> AsyncIterator[Check]:
     from harness.store.record import read_record
 
     async with common.harness() as harness:
-        database = await harness.database()
-        found = await Sessions(database, harness.settings.tenant).find(session_id)
-        record = await read_record(database, found)
+        found = await find_session(harness, session_id)
+        record = await read_record(await harness.database(), found)
     state = record.state
     for gap in record.gaps:
         name = f"{state.runs[gap.agent_run_id].agent} {gap.agent_run_id[:8]}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.advance import EXIT, deliver, view_for
+from harness.cli.finding import find_session
 from harness.cli.options import Common, Out, common, out
 from harness.cli.output import View, answer, answer_json
 from harness.cli.signals import run_whole
@@ -18,7 +19,7 @@ from harness.events import now
 from harness.progress import SessionStarted, change, result
 from harness.records import SessionStatus
 from harness.state import SessionState
-from harness.store.sessions import Sessions, check_given
+from harness.store.sessions import check_given
 
 if TYPE_CHECKING:
     from harness.library import Harness
@@ -44,7 +45,7 @@ def wait(common: Common, session_ids: tuple[str, ...], timeout: float | None) ->
         for session_id in session_ids:
             check_given(session_id)
         async with common.harness() as harness:
-            wholes = [await _found(harness, session_id) for session_id in session_ids]
+            wholes = [await find_session(harness, session_id) for session_id in session_ids]
             code = 0
             try:
                 async with asyncio.timeout(timeout):
@@ -73,7 +74,7 @@ def tail(common: Common, session_id: str, out: Out | None) -> int:
     async def work() -> int:
         check_given(session_id)
         async with common.harness() as harness:
-            whole = await _found(harness, session_id)
+            whole = await find_session(harness, session_id)
             with view_for(common) as view:
                 state, took_s = await _follow(harness, whole, view)
                 ended = result(state)
@@ -105,7 +106,3 @@ def _say(common: Common, session_id: str, status: SessionStatus) -> None:
         answer_json({"session_id": session_id, "status": status})
     else:
         answer(f"{session_id}  {status.replace('_', ' ')}")
-
-
-async def _found(harness: Harness, session_id: str) -> str:
-    return await Sessions(await harness.database(), harness.settings.tenant).find(session_id)

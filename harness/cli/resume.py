@@ -9,13 +9,14 @@ import click
 
 from harness.branch import read_point
 from harness.cli.advance import advance
+from harness.cli.finding import find_session
 from harness.cli.fork import typed
 from harness.cli.options import TEXT, Common, Out, bounds, common, edit, out, placing, recording
 from harness.cli.output import answer, answer_json
 from harness.cli.signals import run_whole
 from harness.cli.stderr import Countdown
 from harness.errors import BadInput
-from harness.store.sessions import Sessions, check_given
+from harness.store.sessions import check_given
 
 if TYPE_CHECKING:
     from harness.library import Harness
@@ -72,7 +73,7 @@ def resume(
         return _hand_over(common, session_id, queue=queue, priority=priority, **options)
 
     async def begin(harness: Harness) -> Session:
-        found = await _found(harness, session_id)
+        found = await find_session(harness, session_id)
         with closing(Countdown()) as waiting:
             return await harness.resume(found, at=point, edits=typed(edits), on_wait=waiting, **options)
 
@@ -97,7 +98,7 @@ def ask(common: Common, session_id: str, question: str, out: Out | None, **optio
             raise BadInput("The question is empty; say what you want to know.")
 
     async def begin(harness: Harness) -> Session:
-        found = await _found(harness, session_id)
+        found = await find_session(harness, session_id)
         with closing(Countdown()) as waiting:
             return await harness.ask(found, question, on_wait=waiting, **options)
 
@@ -109,7 +110,7 @@ def _hand_over(common: Common, session_id: str | None, **options: Any) -> int:
         if session_id is not None:
             check_given(session_id)
         async with common.harness() as harness:
-            found = await _found(harness, session_id)
+            found = await find_session(harness, session_id)
             await harness.hand_over(found, **options)
         if common.as_json:
             answer_json({"session_id": found, "status": "queued", "queue": options["queue"]})
@@ -118,8 +119,3 @@ def _hand_over(common: Common, session_id: str | None, **options: Any) -> int:
         return 0
 
     return run_whole(work())
-
-
-async def _found(harness: Harness, session_id: str | None) -> str:
-    sessions = Sessions(await harness.database(), harness.settings.tenant)
-    return await sessions.last() if session_id is None else await sessions.find(session_id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
 import click
 from rich.table import Table
 
@@ -11,6 +14,9 @@ from harness.cli.output import answer, answer_json, draw
 from harness.cli.signals import run_whole
 from harness.store.open import open_store
 from harness.store.sessions import SessionRow, Sessions, check_given
+
+if TYPE_CHECKING:
+    from harness.library import Harness
 
 
 @click.command("sessions")
@@ -40,22 +46,12 @@ def sessions(common: Common, limit: int) -> int:
 def cancel(common: Common, session_id: str) -> int:
     """Stop a session for good, wherever it is being advanced. It cannot be resumed afterwards."""
 
-    async def work() -> int:
-        async with common.harness() as harness:
-            check_given(session_id)
-            found = Sessions(await harness.database(), harness.settings.tenant)
-            whole = await found.find(session_id)
-            await harness.cancel(whole)
-            row = await found.row(whole)
-        if common.as_json:
-            answer_json({"session_id": whole, "status": row.status})
-        elif row.status == "cancelled":
-            answer(f"Session {whole} is cancelled.")
-        else:
-            answer(f"Session {whole} is at work in another process, which was told to stop it.")
-        return 0
+    def said(row: SessionRow) -> str:
+        if row.status == "cancelled":
+            return f"Session {row.session_id} is cancelled."
+        return f"Session {row.session_id} is at work in another process, which was told to stop it."
 
-    return run_whole(work())
+    return _stop(common, session_id, lambda harness, whole: harness.cancel(whole), said)
 
 
 @click.command("pause")
@@ -64,29 +60,42 @@ def cancel(common: Common, session_id: str) -> int:
 def pause(common: Common, session_id: str) -> int:
     """Stop a session at its next checkpoint, wherever it is advanced, until `harness resume` goes on."""
 
-    async def work() -> int:
-        async with common.harness() as harness:
-            check_given(session_id)
-            found = Sessions(await harness.database(), harness.settings.tenant)
-            whole = await found.find(session_id)
-            await harness.pause(whole)
-            row = await found.row(whole)
-        if common.as_json:
-            answer_json({"session_id": whole, "status": row.status})
-        elif row.status == "suspended":
-            answer(f"Session {whole} is paused; go on with: {common.command('resume', whole)}")
-        else:
-            answer(
-                f"Session {whole} is at work in another process, which was told to stop at its checkpoint."
-            )
-        return 0
+    def said(row: SessionRow) -> str:
+        whole = row.session_id
+        if row.status == "suspended":
+            return f"Session {whole} is paused; go on with: {common.command('resume', whole)}"
+        return f"Session {whole} is at work in another process, which was told to stop at its checkpoint."
 
-    return run_whole(work())
+    return _stop(common, session_id, lambda harness, whole: harness.pause(whole), said)
 
 
 def standing(row: SessionRow) -> str:
     """Say how a session stands; one that is recorded as running, though nobody runs it, was cut off."""
     return "cut off" if row.status == "running" and not row.at_work else row.status.replace("_", " ")
+
+
+def _stop(
+    common: Common,
+    session_id: str,
+    order: Callable[[Harness, str], Awaitable[None]],
+    said: Callable[[SessionRow], str],
+) -> int:
+    """Give an order to a session, and say what has come of it."""
+
+    async def work() -> int:
+        async with common.harness() as harness:
+            check_given(session_id)
+            found = Sessions(await harness.database(), harness.settings.tenant)
+            whole = await found.find(session_id)
+            await order(harness, whole)
+            row = await found.row(whole)
+        if common.as_json:
+            answer_json({"session_id": row.session_id, "status": row.status})
+        else:
+            answer(said(row))
+        return 0
+
+    return run_whole(work())
 
 
 def _table(rows: list[SessionRow]) -> Table:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import click
 
 from harness.cli.options import TEXT, Common, common
 from harness.cli.output import answer, answer_json
 from harness.cli.signals import run_whole
 from harness.store import tenant_roles
+from harness.store.database import Database
 from harness.store.open import open_store
 
 
@@ -21,16 +24,8 @@ def grant(common: Common, name: str, role: str) -> int:
     The role must exist; make one with: create role NAME login. It then uses a DSN of its own and --tenant.
     """
 
-    async def work() -> int:
-        async with open_store(common.settings) as database:
-            await tenant_roles.grant(database, name, role)
-        if common.as_json:
-            answer_json({"tenant": name, "role": role, "granted": True})
-        else:
-            answer(f"The role {role} works for the tenant {name} now, with --tenant and a DSN of its own.")
-        return 0
-
-    return run_whole(work())
+    said = f"The role {role} works for the tenant {name} now, with --tenant and a DSN of its own."
+    return _change(common, tenant_roles.grant, name, role, granted=True, said=said)
 
 
 @click.command("revoke")
@@ -40,13 +35,26 @@ def grant(common: Common, name: str, role: str) -> int:
 def revoke(common: Common, name: str, role: str) -> int:
     """Take the tenant NAME from ROLE again; with its last tenant the role loses all its rights here."""
 
+    said = f"The role {role} does not work for the tenant {name} any more."
+    return _change(common, tenant_roles.revoke, name, role, granted=False, said=said)
+
+
+def _change(
+    common: Common,
+    change: Callable[[Database, str, str], Awaitable[None]],
+    name: str,
+    role: str,
+    *,
+    granted: bool,
+    said: str,
+) -> int:
     async def work() -> int:
         async with open_store(common.settings) as database:
-            await tenant_roles.revoke(database, name, role)
+            await change(database, name, role)
         if common.as_json:
-            answer_json({"tenant": name, "role": role, "granted": False})
+            answer_json({"tenant": name, "role": role, "granted": granted})
         else:
-            answer(f"The role {role} does not work for the tenant {name} any more.")
+            answer(said)
         return 0
 
     return run_whole(work())

@@ -52,7 +52,7 @@ def worker(
         async with common.harness() as harness, AsyncExitStack() as stack:
             at = _listening(harness, metrics_port, stack)
             made = await harness.worker(concurrency=concurrency, queues=names)
-            made.tell_of = answer_json if common.as_json else _say
+            made.listen(answer_json if common.as_json else _say)
             if at is not None:
                 from harness.metrics.serving import serving  # here, for workers without metrics
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import secrets
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -20,15 +19,11 @@ from aiohttp import web
 from harness.errors import BudgetSpent, GatewayError, LeaseLost
 from harness.gateway.door import Call, Door
 from harness.gateway.relay import Relay, error
-from harness.gateway.upstream import (
-    Upstream,
-)
+from harness.gateway.upstream import Upstream
 from harness.limits import Refused
 from harness.stopping import Stop, Stopping
 from harness.store.journal import KeptResponse
 from harness.store.ledger import hold
-
-log = logging.getLogger(__name__)
 
 ROOM_PAUSE_S = 0.5
 """Before it is asked again whether calls on the wire have left room in a tenant's budget."""

@@ -43,7 +43,6 @@ MAX_ATTEMPTS = 5
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
-
 _LAST_EVENT = b"event: message_stop"
 
 
@@ -96,10 +95,10 @@ class Relay:
                 if answer.status == 200:
                     return await self._relay(answer)
                 body = b"".join([chunk async for chunk in answer.chunks])
-                error = error_of(body)
-                failed = Failed(answer.status, error.text)
+                refusal = error_of(body)
+                failed = Failed(answer.status, refusal.text)
                 again = answer.status in RETRIED and not (answer.final or last)
-                instead = None if again or answer.final else self._instead(answer.status, error)
+                instead = None if again or answer.final else self._instead(answer.status, refusal)
                 if not again and instead is None:
                     return await self._refuse(answer, failed, body)
                 pause = 0.0 if instead else _pause(self.call.tries, answer.headers.get("retry-after"))
@@ -137,9 +136,9 @@ class Relay:
         gone = self.request.transport is None or self.door.closed.is_set()
         return not gone and not self.stopping.asked.is_set()
 
-    def _instead(self, status: int | None, error: ErrorBody | None = None) -> str | None:
+    def _instead(self, status: int | None, refusal: ErrorBody | None = None) -> str | None:
         """The model that is asked after this refusal, which is the last of its own model's."""
-        gone = status in OVERLOADED or (status == 404 and error and error.kind == "not_found_error")
+        gone = status in OVERLOADED or (status == 404 and refusal and refusal.kind == "not_found_error")
         return self.fallback if gone and self.call.model != self.fallback else None
 
     async def _refuse(self, answer: Answer, failed: Failed, body: bytes) -> web.Response:

@@ -259,24 +259,33 @@ async def read_events_of(database: Database, session_id: str, kinds: Sequence[st
     return [_event(row) for row in rows]
 
 
+async def tenant_of(database: Database, session_id: str, tenant: str | None = None) -> str:
+    """Say whose a session is, by its row: that takes no longer when its journal is long.
+
+    Raises:
+        NoSuchSession: there is none of this id that was begun, or with a `tenant` none of this tenant.
+    """
+    row = await database.one(_SQL["tenant_of"], {"id": session_id})
+    if row is None or tenant not in (None, row["tenant"]):
+        raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
+    return str(row["tenant"])
+
+
 async def load_state(database: Database, session_id: str, tenant: str | None = None) -> SessionState:
     """Fold a session's journal; with a `tenant` only that of a session of this tenant.
 
     Raises:
-        NoSuchSession: there is no journal of this id; another tenant's is not even looked at.
+        NoSuchSession: as `tenant_of`; another tenant's journal is not even looked at.
         StoreError: it was written by a newer harness, or names another tenant than the session's row.
     """
+    its = await tenant_of(database, session_id, tenant)
     state = SessionState(session_id)
-    row = await database.one(_SQL["tenant_of"], {"id": session_id})
-    if row is not None and tenant in (None, row["tenant"]):
-        await catch_up(database, state)
-    if row is None or not state.head:
-        raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
+    await catch_up(database, state)
     # Policies guard the row alone: whoever may write a journal can write anything into it.
-    if state.tenant != row["tenant"]:
+    if state.tenant != its:
         raise StoreError(
             f"The journal of session {session_id} names the tenant '{state.tenant}' and its row "
-            f"'{row['tenant']}'; one of them was tampered with, so ask the question again."
+            f"'{its}'; one of them was tampered with, so ask the question again."
         )
     return state
 

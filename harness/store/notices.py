@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import psycopg
 from psycopg import sql
 
+from harness.beside import beside
 from harness.log_fields import about
 from harness.store.database import conninfo
 
@@ -24,15 +25,9 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 
 
-@asynccontextmanager
-async def listening(dsn: str, hear: Callable[[str], None]) -> AsyncIterator[None]:
+def listening(dsn: str, hear: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
     """Call `hear` in this block: with a session that is to stop, or with "" when one has come to be due."""
-    task = asyncio.create_task(_listen(dsn, hear), name="notices")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return beside(_listen(dsn, hear), name="notices")
 
 
 async def _listen(dsn: str, hear: Callable[[str], None]) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from harness.beside import beside
 from harness.errors import HarnessError
 from harness.log_fields import about
 from harness.settings import Settings
@@ -37,13 +38,11 @@ async def open_store(settings: Settings) -> AsyncIterator[Database]:
     try:
         await migrate(server.dsn)
         # Nobody stands between us and our own server, so that statements may stay prepared on it.
-        async with await Database.open(server.dsn, prepare_threshold=3) as database:
-            keeper = asyncio.create_task(_keep_up(server), name="embedded server")
-            try:
-                yield database
-            finally:
-                keeper.cancel()
-                await asyncio.gather(keeper, return_exceptions=True)
+        async with (
+            await Database.open(server.dsn, prepare_threshold=3) as database,
+            beside(_keep_up(server), name="embedded server"),
+        ):
+            yield database
     finally:
         await asyncio.to_thread(server.release)
 

@@ -72,6 +72,20 @@ def check_given(session_id: str) -> str:
     return given
 
 
+def check_whole(session_id: str) -> None:
+    """Refuse what is not a whole id, without asking the store.
+
+    Raises:
+        NoSuchSession: it is none.
+    """
+    try:
+        uuid.UUID(session_id)
+    except ValueError as problem:
+        raise NoSuchSession(
+            f"'{session_id}' is no session id; list the sessions with: harness sessions"
+        ) from problem
+
+
 class Sessions:
     """The sessions of one tenant. Every method raises StoreError when Postgres cannot answer."""
 

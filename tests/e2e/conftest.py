@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.counting import Row, servers
-from tests.e2e.running import Desk
+from tests.e2e.running import Desk, desk_with_notes
 from tests.e2e.table import PROPERTY, Missed, Tally, kill_property, table
 from tests.kit.processes import kill
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
@@ -39,14 +39,6 @@ def tally(record_property: Callable[[str, object], None]) -> Tally:
 
 
 @pytest.fixture
-def holds(home: Path) -> Path:
-    """A folder where a stage of the played session can be held."""
-    folder = home / "holds"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def api(home: Path, holds: Path) -> Iterator[ScriptedProcess]:
     """The played model, in a process that outlives the harness."""
     with scripted_process(
@@ -58,20 +50,14 @@ def api(home: Path, holds: Path) -> Iterator[ScriptedProcess]:
 @pytest.fixture
 def desk(home: Path, dsn: str, api: ScriptedProcess) -> Iterator[Desk]:
     """A place to run commands at, with documents to search."""
-    (home / "notes.md").write_text("# Notes\n\nTides, winds and stars. Ropes, sails and charts.\n")
-    table = Desk(home, api.base_url, dsn)
-    yield table
-    table.close()
-    for command in table.started:
-        print(*command.lines, *command.errors, sep="\n")
+    with desk_with_notes(home, api.base_url, dsn) as table:
+        yield table
 
 
 @pytest.fixture
 def embedded_desk(home: Path, api: ScriptedProcess) -> Iterator[Desk]:
     """A desk whose database is the embedded one of its own home, so that it can be killed."""
-    (home / "notes.md").write_text("# Notes\n\nTides, winds and stars. Ropes, sails and charts.\n")
-    table = Desk(home, api.base_url, None)
-    yield table
-    table.close()
+    with desk_with_notes(home, api.base_url, None) as table:
+        yield table
     for process in servers(home):
         kill(process)

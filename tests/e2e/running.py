@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,12 +107,21 @@ class Desk:
         return code, command.lines[-1]
 
     def close(self) -> None:
-        """End whatever is left."""
+        """End whatever is left, and print what all commands have said, for a test that has failed."""
         for command in self.started:
             if command.process.poll() is None:
                 for process in (*tree(command.process.pid), psutil.Process(command.process.pid)):
                     kill(process)
                 command.process.wait()
+            print(command.process.args, *command.lines, *command.errors, sep="\n")
+
+
+@contextmanager
+def desk_with_notes(home: Path, base_url: str, dsn: str | None) -> Iterator[Desk]:
+    """A desk with documents to search; it is closed at the end of the block."""
+    (home / "notes.md").write_text("# Notes\n\nTides, winds and stars. Ropes, sails and charts.\n")
+    with closing(Desk(home, base_url, dsn)) as desk:
+        yield desk
 
 
 def interrupt(command: Command) -> None:

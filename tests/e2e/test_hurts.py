@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,8 @@ def desk(home: Path, dsn: str, api: ScriptedProcess) -> Iterator[Desk]:
     make_project(home, MEMBERS)
     (home / "harness.toml").write_text("[limits]\nsilent_s = 6.0\n")
     (home / "notes.md").write_text("# Notes\n\na b c d.\n")
-    table = Desk(home, api.base_url, dsn)
-    yield table
-    table.close()
-    for command in table.started:
-        print(*command.lines, *command.errors, sep="\n")
+    with closing(Desk(home, api.base_url, dsn)) as table:
+        yield table
 
 
 def run(desk: Desk, flow: str, question: str, *more: str) -> tuple[int, dict[str, Any]]:

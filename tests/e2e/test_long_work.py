@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ import pytest
 
 from tests.e2e.account import Account, account
 from tests.e2e.long_scripts import BLOCK_HALF_SENT_S, STREAMED, stage_patient, stage_streaming
-from tests.e2e.running import Command, Desk
+from tests.e2e.running import Command, Desk, desk_with_notes
 from tests.kit.processes import kill, until_sync
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 
@@ -34,10 +35,8 @@ def stream(request: pytest.FixtureRequest, home: Path) -> Iterator[ScriptedProce
 @pytest.fixture
 def table(home: Path, dsn: str, stream: ScriptedProcess) -> Iterator[Desk]:
     """A desk with the analyst's documents, whose model streams."""
-    (home / "notes.md").write_text("# Notes\n\nTides, winds and stars. Ropes, sails and charts.\n")
-    desk = Desk(home, stream.base_url, dsn)
-    yield desk
-    desk.close()
+    with desk_with_notes(home, stream.base_url, dsn) as desk:
+        yield desk
 
 
 def asking(table: Desk) -> Command:
@@ -221,13 +220,10 @@ def lab(request: pytest.FixtureRequest, home: Path, dsn: str) -> Iterator[Lab]:
     notes = home / "notes.log"
     given = {"calls": [long.call(notes)]}
     with scripted_process("tests.e2e.long_scripts:patient", home / "calls.jsonl", given=given) as api:
-        desk = Desk(home, api.base_url, dsn)
-        yield Lab(desk, api, notes, long)
-        desk.close()
+        with closing(Desk(home, api.base_url, dsn)) as desk:
+            yield Lab(desk, api, notes, long)
         # A shell outlives a CLI that is killed.
         kill(*(p for p in psutil.process_iter() if str(notes) in " ".join(_command_line(p))))
-        for command in desk.started:
-            print(*command.lines, *command.errors, sep="\n")
 
 
 def _command_line(process: psutil.Process) -> list[str]:

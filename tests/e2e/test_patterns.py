@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,11 +109,8 @@ def desk(home: Path, dsn: str, api: ScriptedProcess) -> Iterator[Desk]:
     """A project with a crew of bundles."""
     make_project(home)
     (home / "notes.md").write_text("# Notes\n\na b c d e f.\n")
-    table = Desk(home, api.base_url, dsn)
-    yield table
-    table.close()
-    for command in table.started:
-        print(*command.lines, *command.errors, sep="\n")
+    with closing(Desk(home, api.base_url, dsn)) as table:
+        yield table
 
 
 def begin(desk: Desk, case: Case) -> Command:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,8 @@ async def _granted(dsn: str, role: str) -> None:
 @pytest.fixture
 def desk(place: Place) -> Iterator[Desk]:
     """Where acme runs commands."""
-    made = Desk(place.home, NO_MODEL, place.acme)
-    yield made
-    made.close()
-    for command in made.started:
-        print(*command.lines, *command.errors, sep="\n")
+    with closing(Desk(place.home, NO_MODEL, place.acme)) as made:
+        yield made
 
 
 def test_a_role_runs_a_session_and_goes_on_in_it(desk: Desk) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,9 @@ RUN = ("run", "How?", "--sources", "notes.md", "--flow", "single")
 def served(home: Path, dsn: str, script: str, **given: Any) -> Iterator[tuple[Desk, ScriptedProcess]]:
     """A desk before a model that plays a script of `rate_scripts`."""
     (home / "notes.md").write_text("# Notes\n\nTides, winds and stars.\n")
-    with scripted_process(f"tests.e2e.rate_scripts:{script}", home / "calls.jsonl", given=given) as api:
-        desk = Desk(home, api.base_url, dsn)
-        try:
-            yield desk, api
-        finally:
-            desk.close()
-            for command in desk.started:
-                print(*command.lines, *command.errors, sep="\n")
+    played = scripted_process(f"tests.e2e.rate_scripts:{script}", home / "calls.jsonl", given=given)
+    with played as api, closing(Desk(home, api.base_url, dsn)) as desk:
+        yield desk, api
 
 
 def statuses(api: ScriptedProcess) -> list[int | None]:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.counting import Row, after_kill_of_another, after_kill_of_harness
 from tests.e2e.plays import LEAD, SINGLE, SLOW, Play, Scene, armed, stops
-from tests.e2e.running import Command, Desk
+from tests.e2e.running import Command, Desk, desk_with_notes
 from tests.e2e.test_crash_points import points
 from tests.kit.outages import OUTAGES, Outage, OwnPostgres
 from tests.kit.processes import until_sync
@@ -50,22 +50,10 @@ def api(home: Path, holds: Path, play: Play) -> Iterator[ScriptedProcess]:
 
 
 @pytest.fixture
-def store(home: Path) -> Iterator[OwnPostgres]:
-    """A Postgres that can be taken away."""
-    own = OwnPostgres(home / "harness")
-    yield own
-    own.close()
-
-
-@pytest.fixture
 def desk(home: Path, store: OwnPostgres, api: ScriptedProcess) -> Iterator[Desk]:
     """A desk whose database is that Postgres, known by its DSN."""
-    (home / "notes.md").write_text("# Notes\n\nTides, winds and stars. Ropes, sails and charts.\n")
-    table = Desk(home, api.base_url, store.dsn)
-    yield table
-    table.close()
-    for command in table.started:
-        print(*command.lines, *command.errors, sep="\n")
+    with desk_with_notes(home, api.base_url, store.dsn) as table:
+        yield table
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,8 @@ def desk(home: Path, dsn: str, api: ScriptedProcess) -> Iterator[Desk]:
     (home / "flows").mkdir()
     (home / "flows" / "line.yaml").write_text(LINE)
     (home / "notes.md").write_text("# Notes\n\na b.\n")
-    table = Desk(home, api.base_url, dsn)
-    yield table
-    table.close()
-    for command in table.started:
-        print(*command.lines, *command.errors, sep="\n")
+    with closing(Desk(home, api.base_url, dsn)) as table:
+        yield table
 
 
 RUN = ("run", "Go", "--sources", "notes.md", "--flow", "line")

@@ -1,4 +1,4 @@
-"""One database for all tests of the gateway: each has a session of its own."""
+"""What all tests of the gateway have: one database, with a session for each, and no needless waiting."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.gateway import app, relay, replay
 from harness.store.embedded import EmbeddedServer
 from tests.kit.databases import fresh_database
 
@@ -14,3 +15,14 @@ from tests.kit.databases import fresh_database
 def dsn(postgres: EmbeddedServer, migrated_template: str) -> Iterator[str]:
     with fresh_database(postgres.dsn, migrated_template) as shared:
         yield shared
+
+
+@pytest.fixture(autouse=True)
+def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short waits between attempts, and no proxy of this machine before the played model."""
+    monkeypatch.setattr(relay, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(app, "ROOM_PAUSE_S", 0.05)
+    monkeypatch.setattr(replay, "CANCELLED_WAITS_S", 0.05)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)

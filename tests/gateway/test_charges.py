@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from harness.gateway import app, relay
+from harness.gateway import app
 from harness.gateway.upstream import Answer, Outgoing, Upstream, UpstreamLost
 from harness.pricing import cost_usd, most
 from harness.records import Usage
@@ -56,16 +56,6 @@ class Losing:
 
     async def close(self) -> None:
         await self._upstream.close()
-
-
-@pytest.fixture(autouse=True)
-def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting between attempts, and no proxy of this machine before the played model."""
-    monkeypatch.setattr(relay, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(app, "ROOM_PAUSE_S", 0.05)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 @pytest.fixture

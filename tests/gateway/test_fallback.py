@@ -24,15 +24,6 @@ FALLBACK = "house-model-2"
 PRICES = {FALLBACK: Price(input=1000, output=0), MODEL: Price(input=1, output=0)}
 
 
-@pytest.fixture(autouse=True)
-def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting between attempts, and no proxy of this machine before the played model."""
-    monkeypatch.setattr(relay, "FIRST_PAUSE_S", 0.01)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @pytest.fixture
 def api() -> Iterator[ScriptedApi]:
     with ScriptedApi(only_fallback(529)) as played:

@@ -40,15 +40,6 @@ USED = Usage(
 )
 
 
-@pytest.fixture(autouse=True)
-def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting between attempts, and no proxy of this machine before the played model."""
-    monkeypatch.setattr(relay, "FIRST_PAUSE_S", 0.01)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @pytest.fixture
 def api() -> Iterator[ScriptedApi]:
     with ScriptedApi(lambda request: Reply([text("Understood. " * 20)], usage=SPENT, deltas=9)) as played:

@@ -24,13 +24,9 @@ DONE = Reply([text("Understood.")], usage=SHORT)
 
 
 @pytest.fixture(autouse=True)
-def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting but that for the rate limit, and no proxy of this machine before the played model."""
-    monkeypatch.setattr(relay, "FIRST_PAUSE_S", 0.01)
+def retried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waiting but that for the rate limit."""
     monkeypatch.setattr(relay, "LONGEST_PAUSE_S", 0.01)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 
 from harness import events as ev
 from harness.errors import StoreUnavailable
-from harness.gateway import relay, replay
 from harness.records import Limits, Outcome
 from harness.store.database import Database
 from harness.store.journal import Along
@@ -20,16 +19,6 @@ from harness.store.recordings import Recording, count_recorded, recorded_auxilia
 from tests.kit.gateways import KEY, RESUME, SEARCH, Bench, bench_on, step
 from tests.kit.journals import started
 from tests.kit.scripted_api import Reply, Request, ScriptedApi, refused, text, tool_use
-
-
-@pytest.fixture(autouse=True)
-def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting, and no proxy of this machine before the played model."""
-    monkeypatch.setattr(relay, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(replay, "CANCELLED_WAITS_S", 0.05)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 def counted(request: Request) -> Reply:

@@ -17,14 +17,6 @@ from tests.kit.scripted_api import Reply, ScriptedApi, text
 ENOUGH = Stop("Enough.", "worker")
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxy of this machine before the played model."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @pytest.fixture
 def go() -> threading.Event:
     """Lets the played model go on after its first block."""

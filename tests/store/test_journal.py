@@ -13,7 +13,7 @@ from harness import events as ev
 from harness.errors import LeaseLost, NoSuchSession, StoreError
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
-from harness.store.journal import Journal, load_state, read_events
+from harness.store.journal import Journal, load_state, read_events, tenant_of
 from harness.store.queries import queries
 from tests.core.test_events import SAMPLES
 from tests.kit.databases import fresh_database
@@ -255,6 +255,18 @@ async def test_a_session_nobody_has_is_told_as_such(database: Database) -> None:
     """One sentence, and how to list those there are."""
     with pytest.raises(NoSuchSession, match="harness sessions"):
         await load_state(database, "5a7a9dc0-6a0e-4b59-9a39-3c2f2d1b6d10")
+
+
+async def test_whose_a_session_is_stands_in_its_row(database: Database) -> None:
+    """No event is read for that: not of a long journal, and not of one that cannot be read."""
+    journal = await new_journal(database)
+    with pytest.raises(NoSuchSession):
+        await tenant_of(database, journal.session_id)
+    await journal.append(created())
+    await database.run("UPDATE event SET version = 9 WHERE session_id = %(id)s", {"id": journal.session_id})
+    assert await tenant_of(database, journal.session_id, "t") == "t"
+    with pytest.raises(NoSuchSession):
+        await tenant_of(database, journal.session_id, "another")
 
 
 async def test_an_event_of_a_newer_harness_is_not_passed_over(database: Database) -> None:

@@ -15,28 +15,12 @@ from tests.worker.service import Service
 
 
 @pytest.fixture
-def holds(home: Path) -> Path:
-    """A folder where an agent of the played session can be held."""
-    folder = home / "holds"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def api(home: Path, holds: Path) -> Iterator[ScriptedProcess]:
     """The played model of all flows."""
     with scripted_process(
         "tests.worker.scripts:service", home / "calls.jsonl", given={"holds": str(holds)}
     ) as played:
         yield played
-
-
-@pytest.fixture
-def store(home: Path) -> Iterator[OwnPostgres]:
-    """A Postgres of the test's own, which can be stopped."""
-    own = OwnPostgres(home / "harness")
-    yield own
-    own.close()
 
 
 @pytest.fixture
@@ -58,5 +42,3 @@ def serving(service: Service) -> Iterator[Service]:
     yield service
     service.desk.close()
     kill(*service.processes())
-    for command in service.desk.started:
-        print(command.process.args, *command.lines, *command.errors, sep="\n")

@@ -84,7 +84,8 @@ select id, tenant, flow, question, status, head, token, holder, created_at, upda
   from session where id = %(id)s;
 
 -- name: tenant_of
-select tenant from session where id = %(id)s;
+-- A session whose first event was never committed has been seen by nobody.
+select tenant from session where id = %(id)s and head > 0;
 
 -- name: request_stop
 update session set stop_requested = %(what)s, updated_at = clock_timestamp() where id = %(id)s;
