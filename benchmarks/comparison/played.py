@@ -46,8 +46,15 @@ def _deepagents(tasks: dict[str, str]) -> list[Block]:
 
 
 def _coworker(tasks: dict[str, str]) -> list[Block]:
-    given = {"coworker": "researcher", "context": "Nothing more is known."}
-    return [tool_use("delegate_work_to_coworker", {**given, "task": told}) for told in tasks.values()]
+    """A coworker can do one task at a time, so each task gets its own."""
+    context = "Nothing more is known."
+    return [
+        tool_use(
+            "delegate_work_to_coworker",
+            {"coworker": f"researcher {number}", "task": told, "context": context},
+        )
+        for number, told in enumerate(tasks.values())
+    ]
 
 
 DELEGATING: Mapping[str, Delegating] = {

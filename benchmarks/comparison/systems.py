@@ -85,7 +85,12 @@ SESSIONS = System(
 
 DEEPAGENTS = System(
     "deepagents",
-    'create_deep_agent with AsyncPostgresSaver and durability="sync"; resumed by the same thread id',
+    "create_deep_agent with a declared subagent, as it comes (so replies are not streamed); "
+    'AsyncPostgresSaver on a pool, durability="sync"; ChatAnthropic(max_retries=10, timeout=30); '
+    'ModelRetryMiddleware(max_retries=3), for the lead with on_failure="error"; '
+    "ToolRetryMiddleware(max_retries=2) on TimeoutError and ConnectionError, ModelCallLimitMiddleware for a "
+    "researcher, ToolErrorMiddleware for the lead; "
+    "resumed by ainvoke(None) on the same thread",
     _peer("deep_agents", "start"),
     _peer("deep_agents", "resume"),
     interpreter=install.LANGGRAPH.python,
@@ -93,10 +98,35 @@ DEEPAGENTS = System(
 
 CREWAI = System(
     "CrewAI",
-    "a crew whose lead may delegate to its coworker",
+    "a sequential crew of one task, whose lead has allow_delegation=True and as many coworkers as there "
+    "are subjects; no memory, no telemetry, no traces; LLM(max_retries=10, timeout=30); "
+    "a CheckpointConfig with its default events, and from_checkpoint of the newest",
     _peer("crew_ai", "start"),
-    None,
+    _peer("crew_ai", "resume"),
     interpreter=install.CREWAI.python,
+    environment={
+        "CREWAI_DISABLE_TELEMETRY": "true",
+        "CREWAI_DISABLE_VERSION_CHECK": "true",
+        "CREWAI_TRACING_ENABLED": "false",
+        "OTEL_SDK_DISABLED": "true",
+    },
 )
+
+CREWAI_CANNOT: Mapping[str, str] = {
+    "one coworker": (
+        "an agent has one executor: of tasks delegated to it at once, all but one fail or are mixed up "
+        "(crewAIInc/crewAI issue 7332), so each task at a time needs a coworker of its own"
+    ),
+    "more than 8": "a lead's tool calls run in at most 8 threads, so more delegations wait for one another",
+    "resume": (
+        "its checkpoints hold the finished tasks of a crew and no conversation, and what a lead delegates is "
+        "no task of the crew: after a crash all of it is done again"
+    ),
+    "checkpoint of a step": (
+        "it writes its whole state into a file or SQLite when a task of the crew ends, nothing for a step of "
+        "an agent, and nothing into Postgres"
+    ),
+}
+"""What CrewAI cannot do, and why, as its source of the pinned version has it."""
 
 SYSTEMS = (HARNESS, BARE, DEEPAGENTS, CREWAI)
