@@ -16,13 +16,14 @@ from typing import cast
 
 from claude_agent_sdk import SessionKey, SessionStoreEntry
 
-from benchmarks.places import output_of, session
+from benchmarks.places import output_of, session_in, told
 from harness import events as ev
 from harness.corpus.collect import collect
 from harness.corpus.corpus import Corpus
 from harness.flow import Agent
 from harness.plan import plan
 from harness.records import Limits
+from harness.settings import Settings
 from harness.store.database import Database
 from harness.store.journal import Journal, read_events
 from harness.store.transcripts import Entry, TranscriptStore, read_transcript
@@ -75,11 +76,12 @@ class LongSession:
                 await connection.run(statement, {"id": self.id, "head": self.head, "last": self.last})
 
 
-def real_run(home: Path) -> str:
-    """Run a question to its end on the real CLI, in the home's store, and give the session's id."""
+def real_run(settings: Settings) -> str:
+    """Run a question to its end on the real CLI, in the settings' store, and give the session's id."""
+    home = settings.home
     (home / NOTES).write_text("# Notes\n\n" + "There is a tide, and there are winds. " * 20)
     with scripted_process("benchmarks.played:searching", home / "upstream" / "calls.jsonl") as api:
-        env = clean_env(home / "first", api.base_url, HARNESS_HOME=str(home))
+        env = clean_env(home / "first", api.base_url, **told(settings))
         command = ["run", "What of the tide?", "--flow", "single", "--sources", str(home / NOTES)]
         printed = output_of("-m", "harness", *command, "--json", env=env, timeout_s=120)
     return str(json.loads(printed.splitlines()[-1])["session_id"])
@@ -104,11 +106,11 @@ async def pattern_of(database: Database, session_id: str) -> Pattern:
     )
 
 
-async def cut_off(home: Path, pattern: Pattern, entries: int) -> LongSession:
+async def cut_off(database: Database, home: Path, pattern: Pattern, entries: int) -> LongSession:
     """Make a session with about so many entries, at least the pattern's beginning."""
     random = Random(entries)
-    async with session(home, 0) as (journal, _):
-        await Corpus(journal.database).ingest(journal.session_id, "default", collect([home / NOTES]))
+    async with session_in(database, 0) as (journal, _):
+        await Corpus(database).ingest(journal.session_id, "default", collect([home / NOTES]))
         (spec,) = plan(Agent(agent=AGENT), journal.state).create
         claude_session_id = _like(random, pattern.claude_session_id)
         names = {pattern.session_id: journal.session_id, pattern.run_id: spec.id}

@@ -101,6 +101,12 @@ def _run_created(run_id: str, trace_id: str) -> ev.AgentRunCreated:
     )
 
 
+def told(settings: Settings) -> dict[str, str]:
+    """The environment by which a command finds this home and this store."""
+    found = {"HARNESS_HOME": str(settings.home)}
+    return found if settings.dsn is None else found | {"HARNESS_DSN": settings.dsn.get_secret_value()}
+
+
 @contextmanager
 def python(*arguments: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Run this interpreter in the checkout; at the end it and its descendants are gone."""
