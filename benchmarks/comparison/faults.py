@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 from benchmarks.comparison.figures import Cannot, Finding, Part, Series
 from benchmarks.comparison.running import Office, Program, office
-from benchmarks.comparison.systems import BARE, DEEPAGENTS, HARNESS, System
+from benchmarks.comparison.systems import BARE, CREWAI, DEEPAGENTS, HARNESS, System
 from benchmarks.comparison.trouble import CALLS, POISONS, Trouble
 from benchmarks.comparison.work import Work
 from harness.settings import Settings
 from harness.store.open import open_store
 from tests.kit.ledgers import mistakes
 
-SYSTEMS = (HARNESS, BARE, DEEPAGENTS)
+SYSTEMS = (HARNESS, BARE, DEEPAGENTS, CREWAI)
 TASKS = 300
 SUBJECTS, STEPS = 2, 2
 SIDE_BY_SIDE = 3

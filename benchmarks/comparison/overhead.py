@@ -88,9 +88,18 @@ def _server_cpu_s(dsn: str) -> float:
         row = server.execute("show data_directory").fetchone()
     assert row is not None, "it has one"
     top = psutil.Process(int((Path(row[0]) / "postmaster.pid").read_text().split()[0]))
+    live = sum(map(_own_cpu_s, (top, *tree(top.pid))))
     ended = top.cpu_times()
-    live = [process.cpu_times() for process in (top, *tree(top.pid))]
-    return float(ended.children_user + ended.children_system + sum(each.user + each.system for each in live))
+    return float(live + ended.children_user + ended.children_system)
+
+
+def _own_cpu_s(process: psutil.Process) -> float:
+    """What a process has used itself; nothing once it has ended, for then its parent has it."""
+    try:
+        used = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(used.user + used.system)
 
 
 PART = Part("overhead", measure)

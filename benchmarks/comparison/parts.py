@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks.comparison import faults, members, overhead, resuming, task_cost, waste
+from benchmarks.comparison import checkpoints, faults, members, overhead, resuming, task_cost, waste
 from benchmarks.comparison.figures import Part
 
 PARTS: tuple[Part, ...] = (
     waste.PART,
     faults.PART,
+    checkpoints.PART,
     overhead.PART,
     resuming.PART,
     members.PART,

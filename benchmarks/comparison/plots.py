@@ -187,10 +187,10 @@ def _dots(axes: Any, finding: Finding, figure: str, unit: tuple[str, float]) -> 
     for text, (number, _, cell) in zip(axes.get_yticklabels(), rows, strict=True):
         if cell is None:
             text.set_color(QUIET)
-            text.set_weight("bold")
+            text.set_fontweight("bold")
         elif number == 0:
             text.set_color(STRONG)
-            text.set_weight("bold")
+            text.set_fontweight("bold")
     axes.spines["left"].set_visible(False)
     if decades:
         axes.set_xscale("log")
@@ -243,7 +243,7 @@ def _legend(picture: Figure, finding: Finding, y: float) -> None:
         fontsize=9,
     )
     made.get_texts()[0].set_color(STRONG)
-    made.get_texts()[0].set_weight("bold")
+    made.get_texts()[0].set_fontweight("bold")
 
 
 def _dotted(finding: Finding, figure: str) -> bool:

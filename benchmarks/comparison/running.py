@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import psutil
-import psycopg
 
 from benchmarks.comparison.systems import System
 from benchmarks.comparison.work import Given, Work
 from tests.kit.calls import Call
+from tests.kit.databases import fresh_database
 from tests.kit.processes import kill, tree
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 
@@ -138,7 +138,7 @@ class Office:
 def office(system: System, dsn: str, given: Mapping[str, Any], *, script: str = PLAYS) -> Iterator[Office]:
     """Open an office on a server of Postgres. `given` goes to the script by which the model is played."""
     with (
-        _database(dsn) as database,
+        fresh_database(dsn, "template1") as database,
         _folder() as folder,
         scripted_process(script, folder / "calls.jsonl", given=given) as api,
     ):
@@ -160,17 +160,6 @@ def _folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _database(dsn: str) -> Iterator[str]:
-    name = f"comparison_{uuid.uuid4().hex}"
-    with psycopg.connect(dsn, autocommit=True) as server:
-        server.execute(f"create database {name}".encode())
-        try:
-            yield psycopg.conninfo.make_conninfo(dsn, dbname=name)
-        finally:
-            server.execute(f"drop database {name} with (force)".encode())
 
 
 def _sweep(folder: Path) -> None:

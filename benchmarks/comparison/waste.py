@@ -19,12 +19,12 @@ from dataclasses import dataclass, fields
 from benchmarks.comparison.figures import Finding, Part, Series
 from benchmarks.comparison.played import stage_of
 from benchmarks.comparison.running import Desk, Ended, Program, desk
-from benchmarks.comparison.systems import BARE, DEEPAGENTS, HARNESS, System
+from benchmarks.comparison.systems import BARE, CREWAI, DEEPAGENTS, HARNESS, System
 from benchmarks.comparison.work import Work
 from benchmarks.rows import spread
 from tests.kit.calls import Call
 
-SYSTEMS = (HARNESS, BARE, DEEPAGENTS)
+SYSTEMS = (HARNESS, BARE, DEEPAGENTS, CREWAI)
 CALL_S = 0.4
 """How long the model takes for an answer."""
 

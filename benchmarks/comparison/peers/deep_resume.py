@@ -34,7 +34,7 @@ class Told(Exception):
     """The conversation has been told; what comes next is the model's."""
 
 
-class Teller(BaseChatModel):  # type: ignore[misc]  # mypy does not see the peers
+class Teller(BaseChatModel):
     """Says what stands in a conversation, turn by turn."""
 
     answers: Any
