@@ -48,7 +48,7 @@ async def _measure(settings: Settings, dsn: str, short: bool) -> Finding:
     series: list[Series] = []
     notes: list[str] = []
     real = real_run(settings)
-    for entries in ENTRIES[:2] if short else ENTRIES:
+    for entries in ENTRIES[:1] if short else ENTRIES:
         samples: dict[str, list[float]] = {system.name: [] for system in SYSTEMS}
         async with resumable(settings, real, entries) as resumes:
             # Not counted: it shows what the model is told, which the deep agent has to have lived through.

@@ -150,8 +150,9 @@ def _letters() -> Iterator[str]:
 
 
 def _samples(finding: Finding) -> str:
-    counts = sorted({len(series.samples) for series in finding.series})
-    if counts in ([], [1]):
+    # One sample is a sum over all runs.
+    counts = sorted({len(series.samples) for series in finding.series} - {1})
+    if not counts:
         return "One sample of each."
     many = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     return f"Medians of {many} samples, with the 5th to 95th percentile."

@@ -68,7 +68,7 @@ class Crashed:
 def measure(short: bool, seed: int, dsn: str) -> Finding:
     work = Work(subjects=2, steps=2) if short else Work()
     dice = random.Random(seed)
-    shares = [dice.uniform(0.02, 0.98) for _ in range(2 if short else MOMENTS)]
+    shares = [dice.uniform(0.02, 0.98) for _ in range(1 if short else MOMENTS)]
     series: list[Series] = []
     for system in SYSTEMS:
         before = [_undisturbed(system, work, dsn) for _ in range(1 if short else UNDISTURBED)]
