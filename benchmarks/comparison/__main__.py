@@ -1,8 +1,8 @@
 """Run the comparison: `python -m benchmarks.comparison [--short] [--seed N] [--save FOLDER] [PART ...]`.
 
 It installs the peers, runs the parts one after another on one embedded server, and prints a table for each.
-With `--save` each part also leaves its samples and a plot, as soon as it has ended; `--draw` makes tables and
-plots again from such a folder, and measures nothing.
+With `--save` each part also leaves its samples and a plot as soon as it has ended, and what the folder then
+holds becomes a page, its README.md; `--draw` makes page and plots again, and measures nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from benchmarks.comparison import install
 from benchmarks.comparison.figures import Part, Results, Where
 from benchmarks.comparison.parts import PARTS
-from benchmarks.comparison.tables import described
+from benchmarks.comparison.tables import described, page
 from benchmarks.places import new_home
 from harness.store.embedded import EmbeddedServer
 
@@ -74,12 +74,14 @@ def _measured(parts: Sequence[Part], short: bool, seed: int, save: Path | None) 
             finding = part.measure(short, seed, server.dsn)
             command = f"{COMMAND}{told} --seed {seed} {part.name}"
             load = (before, os.getloadavg()[0])
-            results = Results(command=command, where=where, load=load, findings=(finding,))
+            results = Results(command=command, where=where, load=load, finding=finding)
             print(f"{part.name}: measured in {time.monotonic() - began:.0f} s", file=sys.stderr)
             if save is not None:
                 (save / f"{part.name}.json").write_text(results.model_dump_json(indent=1) + "\n")
-                _draw(results, save, part.name)
+                _draw(results, save)
             yield results
+    if save is not None:
+        _write_page(save)
 
 
 def _drawn(arguments: _Parser, folder: Path, names: Sequence[str]) -> Iterator[Results]:
@@ -91,16 +93,22 @@ def _drawn(arguments: _Parser, folder: Path, names: Sequence[str]) -> Iterator[R
             results = Results.model_validate_json(file.read_text())
         except ValidationError:
             arguments.error(f"The file {file} does not hold results of this version; measure again.")
-        _draw(results, folder, file.stem)
+        _draw(results, folder)
         yield results
+    _write_page(folder)
 
 
-def _draw(results: Results, folder: Path, name: str) -> None:
+def _draw(results: Results, folder: Path) -> None:
     # Only here: without matplotlib there are still tables.
     from benchmarks.comparison.plots import draw
 
-    for finding in results.findings:
-        draw(finding, folder / f"{name}.svg")
+    draw(results.finding, folder / f"{results.finding.part}.svg")
+
+
+def _write_page(folder: Path) -> None:
+    files = [file for part in PARTS if (file := folder / f"{part.name}.json").exists()]
+    found = [Results.model_validate_json(file.read_text()) for file in files]
+    (folder / "README.md").write_text(page(found))
 
 
 def _print_all(found: Iterator[Results]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from benchmarks.comparison.figures import Cannot, Finding, Part, Series
 from benchmarks.comparison.running import Office, Program, office
-from benchmarks.comparison.systems import BARE, CREWAI, DEEPAGENTS, HARNESS, System
+from benchmarks.comparison.systems import BARE, CREWAI, DEEPAGENTS, HARNESS, System, configurations
 from benchmarks.comparison.trouble import CALLS, POISONS, Trouble
 from benchmarks.comparison.work import Work
 from harness.settings import Settings
@@ -54,7 +54,7 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
     tasks = 2 if short else TASKS
     series: list[Series] = []
     cannot: list[Cannot] = []
-    notes = [f"{system.name}: {system.configuration}." for system in SYSTEMS]
+    notes: list[str] = []
     for system in SYSTEMS:
         with office(system, dsn, {"seed": seed, "call_s": CALL_S}, script=PLAYS) as opened:
             done = _all_done(opened, Trouble(seed), tasks)
@@ -77,6 +77,7 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
         systems=tuple(system.name for system in SYSTEMS),
         series=tuple(series),
         cannot=tuple(cannot),
+        configurations=configurations(SYSTEMS),
         notes=tuple(notes),
         seed=seed,
     )

@@ -47,7 +47,8 @@ class Cannot(_Frozen):
 class Finding(_Frozen):
     """What a part found. The first system is the one that the others are compared with.
 
-    `about` says in a sentence what was done, `axis` what `at` counts, `notes` what a reader has to know.
+    `about` says in a sentence what was done, `axis` what `at` counts, `configurations` how systems were set
+    up, and `notes` what else a reader has to know.
     """
 
     part: str
@@ -57,6 +58,7 @@ class Finding(_Frozen):
     series: tuple[Series, ...]
     cannot: tuple[Cannot, ...] = ()
     axis: str = ""
+    configurations: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     seed: int | None = None
 
@@ -84,13 +86,13 @@ class Where(_Frozen):
 
 
 class Results(_Frozen):
-    """Findings of one run."""
+    """What one run of a part found."""
 
     command: str
     where: Where
     load: tuple[float, float]
     """The machine's load average of a minute, before and after."""
-    findings: tuple[Finding, ...]
+    finding: Finding
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from benchmarks.comparison.caching import PromptCache, dollars, prompt_tokens
 from benchmarks.comparison.figures import Finding, Part, Series
 from benchmarks.comparison.library import FOLDER, PAGE_BYTES, facts_of, make_library
 from benchmarks.comparison.running import Desk, Ended, office
-from benchmarks.comparison.systems import System
+from benchmarks.comparison.systems import System, configurations
 from benchmarks.comparison.work import Given, Work
 from harness.sections import Models
 from tests.kit.script import NO_TOKENS
@@ -81,8 +81,8 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
         systems=tuple(system.name for system in SYSTEMS),
         series=series,
         axis="subjects",
+        configurations=configurations(SYSTEMS),
         notes=(
-            *(f"{system.name}: {system.configuration}." for system in SYSTEMS),
             *crossings(series),
             "Tokens are bytes / 4, those read from the cache included. Dollars are list prices, with a "
             "prompt cache as the documentation describes it.",

@@ -15,7 +15,7 @@ import psycopg
 
 from benchmarks.comparison.figures import Finding, Part, Series
 from benchmarks.comparison.running import desk
-from benchmarks.comparison.systems import BARE, DEEPAGENTS, HARNESS, SESSIONS, System
+from benchmarks.comparison.systems import BARE, DEEPAGENTS, HARNESS, SESSIONS, System, configurations
 from benchmarks.comparison.work import Work
 from tests.kit.processes import tree
 
@@ -60,7 +60,7 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
         systems=tuple(system.name for system in SYSTEMS),
         series=tuple(each for where, found in costs.items() for each in _series(*where, found)),
         axis="subagents",
-        notes=tuple(f"{system.name}: {system.configuration}." for system in SYSTEMS),
+        configurations=configurations(SYSTEMS),
         seed=seed,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,5 +128,11 @@ CREWAI_CANNOT: Mapping[str, str] = {
     ),
 }
 """What CrewAI cannot do, and why, as its source of the pinned version has it."""
+
+
+def configurations(systems: Iterable[System]) -> dict[str, str]:
+    """How each of them is set up, by name."""
+    return {system.name: system.configuration for system in systems}
+
 
 SYSTEMS = (HARNESS, BARE, DEEPAGENTS, CREWAI)

@@ -12,6 +12,11 @@ from benchmarks.rows import spread
 Place = tuple[str, float | str]
 """A figure, and where it was measured."""
 
+ABOUT = (
+    "Written by `python -m benchmarks.comparison --save` from the samples in this folder. What is measured, "
+    "by which rules, and what the figures say stands in [the benchmarks](../benchmarks.md)."
+)
+
 _SCALES: Mapping[str, Sequence[tuple[str, float]]] = {
     "s": (("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3600.0)),
     "ms": (("µs", 1e-3), ("ms", 1.0), ("s", 1e3), ("min", 6e4)),
@@ -23,28 +28,55 @@ _SCALES: Mapping[str, Sequence[tuple[str, float]]] = {
 
 
 def described(results: Results) -> str:
-    """Everything that a run found, as Markdown: where it was, then part by part."""
+    """Everything that a run found, as Markdown."""
+    finding = results.finding
+    configured = [f"- {name}: {how}." for name, how in finding.configurations.items()]
+    return "\n\n".join([_where(results), markdown(finding), "\n".join(configured)]).rstrip()
+
+
+def page(all_results: Sequence[Results]) -> str:
+    """What several runs found, with their plots, as a Markdown page that lies beside them."""
+    told = ["# The harness beside its peers", ABOUT]
+    configured: dict[str, list[str]] = {}
+    for results in all_results:
+        finding = results.finding
+        title, *rest = paragraphs(finding)
+        told += [title, f"![{finding.title}]({finding.part}.svg)", *rest, _where(results)]
+        for name, how in finding.configurations.items():
+            ways = configured.setdefault(name, [])
+            ways += [how] if how not in ways else []
+    told.append("## How the systems are set up")
+    told.append("\n".join(f"- {name}: {how}." for name, ways in configured.items() for how in ways))
+    return "\n\n".join(told) + "\n"
+
+
+def _where(results: Results) -> str:
     where, (before, after) = results.where, results.load
     versions = ", ".join(f"{name} {version}" for name, version in where.versions.items())
-    about = (
+    return (
         f"`{results.command}`, {where.date}, on {where.machine}; load {before:.1f} before, {after:.1f} after"
+        f". {versions}."
     )
-    return "\n\n".join([f"{about}. {versions}.", *map(markdown, results.findings)])
 
 
 def markdown(finding: Finding) -> str:
-    """A finding with its title, its table, and what has to be known to read it."""
+    """A finding as Markdown."""
+    return "\n\n".join(paragraphs(finding))
+
+
+def paragraphs(finding: Finding) -> list[str]:
+    """A finding's title, what was done, its table, and what has to be known to read it."""
     first, *others = finding.systems
     seeded = "" if finding.seed is None else f" Seed {finding.seed}."
     ratios = f" Ratios are those of medians: {first} over the system to the left." if others else ""
     said = f"{finding.about}{seeded} {_samples(finding)}{ratios}"
     reasons = _marks(finding.cannot)
-    paragraphs = [f"### {finding.title}", said, _table(finding, reasons)]
+    told = [f"## {finding.title}", said, _table(finding, reasons)]
     if reasons:
-        paragraphs.append("\n".join(f"- ({mark}) {system}: {why}" for (system, why), mark in reasons.items()))
+        told.append("\n".join(f"- ({mark}) {system}: {why}" for (system, why), mark in reasons.items()))
     if finding.notes:
-        paragraphs.append("\n".join(f"- {note}" for note in finding.notes))
-    return "\n\n".join(paragraphs)
+        told.append("\n".join(f"- {note}" for note in finding.notes))
+    return told
 
 
 def places(finding: Finding) -> list[Place]:

@@ -15,7 +15,7 @@ from benchmarks.comparison.figures import Cannot, Finding, Part, Series
 from benchmarks.comparison.played import subject_of
 from benchmarks.comparison.prompt import blocks_of, common, fixed_blocks, joined, prompt_of
 from benchmarks.comparison.running import desk
-from benchmarks.comparison.systems import SYSTEMS, System
+from benchmarks.comparison.systems import SYSTEMS, System, configurations
 from benchmarks.comparison.work import RESEARCHER, Work
 from tests.kit.calls import Call
 from tests.kit.script import Tokens
@@ -77,8 +77,8 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
         systems=tuple(system.name for system in SYSTEMS),
         series=tuple(sorted(series, key=lambda each: list(UNITS).index(each.figure))),
         cannot=tuple(cannot),
+        configurations=configurations(SYSTEMS),
         notes=(
-            *(f"{system.name}: {system.configuration}." for system in SYSTEMS),
             *partings,
             "Tokens are bytes / 4. Marks for the cache are left out of what is compared, as the API leaves "
             "them out of what it hashes; a prefix of less than 1,024 tokens is not cached.",

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from benchmarks.comparison.figures import Finding, Part, Series
 from benchmarks.comparison.played import stage_of
 from benchmarks.comparison.running import Desk, Ended, Program, desk
-from benchmarks.comparison.systems import BARE, CREWAI, DEEPAGENTS, HARNESS, System
+from benchmarks.comparison.systems import BARE, CREWAI, DEEPAGENTS, HARNESS, System, configurations
 from benchmarks.comparison.work import Work
 from benchmarks.rows import spread
 from tests.kit.calls import Call
@@ -84,7 +84,7 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
         ),
         systems=tuple(system.name for system in SYSTEMS),
         series=tuple(series),
-        notes=tuple(f"{system.name}: {system.configuration}." for system in SYSTEMS),
+        configurations=configurations(SYSTEMS),
         seed=seed,
     )
 

@@ -45,7 +45,7 @@ def test_results_are_read_back_as_they_were_saved(tmp_path: Path) -> None:
         part="x", title="X", about="It ran.", systems=("harness",), series=(series, named), axis="entries"
     )
     where = Where(machine="one", date="2026-11-23", versions={"Python": "3.11"})
-    results = Results(command="run", where=where, load=(0.1, 0.2), findings=(finding,))
+    results = Results(command="run", where=where, load=(0.1, 0.2), finding=finding)
     (tmp_path / "x.json").write_text(results.model_dump_json())
     assert Results.model_validate_json((tmp_path / "x.json").read_text()) == results
 
