@@ -294,7 +294,7 @@ def _result(number: int) -> dict[str, Any]:
 _TAKERS: Mapping[str, Callable[[str, Sequence[int]], Taken]] = {
     "harness": harness_steps,
     "LangGraph": _graph("default"),
-    "LangGraph, DeltaChannel": _graph("delta"),
+    "DeltaChannel": _graph("delta"),
     "bare SDK": bare_steps,
 }
 

@@ -1,4 +1,4 @@
-"""Measure 6: when more agents pay. The same questions through one agent, a lead with researchers, and a crew.
+"""When more agents pay: the same questions through one agent, a lead with researchers, and a crew.
 
 All are the harness's own: its built-in bundles, prompts and tools, on the same documents. Tokens and prices
 are those of a prompt cache (`caching`). The model is scripted: how good the answers are is not measured.

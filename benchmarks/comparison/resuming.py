@@ -1,4 +1,4 @@
-"""Measure 5: how long it takes from the start of a resume until the model is asked.
+"""How long it takes from the start of a resume until the model is asked.
 
 A session was cut off after a tool's result. `harness resume` and a bare SDK session get its transcript, as
 `benchmarks.resume_time` makes it; a deep agent's thread holds the same conversation, lived through step by

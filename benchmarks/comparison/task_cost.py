@@ -1,4 +1,4 @@
-"""Measure 7: what the same work costs in tokens, what an agent run is told beside its task, what is cached.
+"""What the same work costs in tokens, what an agent run is told beside its task, what is cached.
 
 Prompts are compared byte for byte in the order in which the API caches them (`prompt`), and priced with a
 model of its cache (`caching`). A conversation is that of the lead or of one researcher.
