@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import psutil
+
 from harness import events as ev
 from harness.flow import Agent
 from harness.messages import Message
@@ -134,3 +136,11 @@ def output_of(*arguments: str, env: Mapping[str, str], timeout_s: float) -> str:
                 f"{' '.join(arguments)} ended with {process.returncode}; its error is on stderr."
             )
         return printed
+
+
+def pss_mb(process: psutil.Process) -> float:
+    """A process's memory in megabytes, with what it shares counted in proportion; 0 when it is gone."""
+    try:
+        return float(process.memory_full_info().pss) / 1e6
+    except psutil.NoSuchProcess:
+        return 0.0

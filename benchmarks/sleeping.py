@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import psutil
 import psycopg
 
-from benchmarks.places import new_home
+from benchmarks.places import new_home, pss_mb
 from benchmarks.rows import Row
 from harness import Harness
 from harness.settings import Settings
@@ -161,9 +161,9 @@ class Service:
         assert server is not None, "it runs"
         return Cost(
             len(below),
-            _pss(psutil.Process(worker.process.pid)),
-            sum(map(_pss, below)),
-            sum(map(_pss, (psutil.Process(server), *tree(server)))),
+            pss_mb(psutil.Process(worker.process.pid)),
+            sum(map(pss_mb, below)),
+            sum(map(pss_mb, (psutil.Process(server), *tree(server)))),
         )
 
 
@@ -182,10 +182,3 @@ def _rows(which: str, costs: list[Cost], many: int) -> list[Row]:
         )
         for sessions, cost in zip((FEW, many), costs, strict=True)
     ]
-
-
-def _pss(process: psutil.Process) -> float:
-    try:
-        return float(process.memory_full_info().pss) / 1e6
-    except psutil.NoSuchProcess:
-        return 0.0

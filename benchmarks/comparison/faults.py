@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks.comparison.figures import Cannot, Finding, Part, Series
-from benchmarks.comparison.running import Office, Program, office
+from benchmarks.comparison.running import Office, office
 from benchmarks.comparison.systems import BARE, CREWAI, DEEPAGENTS, HARNESS, System, configurations
 from benchmarks.comparison.trouble import CALLS, POISONS, Trouble
 from benchmarks.comparison.work import Work
@@ -30,6 +30,8 @@ CALL_S = 0.1
 TOOL_S = 3.0
 PATIENCE_S = 90.0
 RESUMES = 5
+
+PLAYS = "benchmarks.comparison.trouble:plays"
 
 
 @dataclass(frozen=True)
@@ -98,20 +100,13 @@ def _done(opened: Office, trouble: Trouble, number: int, usual_s: float) -> Done
         began = time.monotonic()
         program = at.start()
         if share := trouble.kill(number):
-            _kill_after(program, share * usual_s)
+            program.kill_after(share * usual_s)
         resumes = 0
         while (ended := program.wait(PATIENCE_S)).code != 0 and resumes < RESUMES:
             resumes += 1
             program = at.start(resume=True)
         took = time.monotonic() - began
         return Done(number, ended.code, at.right(ended), resumes, took, ended.said)
-
-
-def _kill_after(program: Program, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and program.process.poll() is None:
-        time.sleep(0.02)
-    program.kill()
 
 
 def _series(system: System, done: Sequence[Done], tokens: float) -> Iterator[Series]:
@@ -161,5 +156,4 @@ async def _miscounted(dsn: str) -> list[str]:
         return await mistakes(database)
 
 
-PLAYS = "benchmarks.comparison.trouble:plays"
 PART = Part("faults", measure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -104,11 +104,6 @@ class Part:
 
 
 _LANGGRAPH = ("deepagents", "langgraph", "langgraph-checkpoint-postgres", "langchain-anthropic")
-
-
-def median_ratio(own: Sequence[float], other: Sequence[float]) -> float:
-    """How many times as much the one is as the other, by their medians."""
-    return spread(own)[1] / spread(other)[1]
 
 
 def _processor() -> str:

@@ -77,7 +77,7 @@ def _series(system: str, pace: str, size: int, costs: list[Cost]) -> Iterator[Se
 def _cost(system: System, work: Work, dsn: str, pace: Mapping[str, float]) -> Cost:
     with desk(system, work, dsn, **pace) as at:
         before = _server_cpu_s(dsn)
-        ended = at.start().wait()
+        ended = at.start().wait(memory=True)
         if not at.right(ended):
             raise RuntimeError(f"{system.name} failed with {ended.code}: {ended.said[-2000:]}")
         return Cost(ended.wall_s, ended.cpu_s, _server_cpu_s(dsn) - before, ended.pss_mb)

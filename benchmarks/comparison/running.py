@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 import uuid
@@ -20,6 +18,7 @@ import psutil
 
 from benchmarks.comparison.systems import System
 from benchmarks.comparison.work import Given, Work
+from benchmarks.places import new_home, pss_mb
 from tests.kit.calls import Call
 from tests.kit.databases import fresh_database
 from tests.kit.processes import kill, tree
@@ -60,10 +59,18 @@ class Program:
         self.process.kill()
         self.process.wait()
 
-    def wait(self, timeout_s: float = PATIENCE_S) -> Ended:
-        """Wait for its end."""
+    def kill_after(self, seconds: float) -> float:
+        """Kill it so long after its start, or when it has ended before; give the time of that."""
+        while time.monotonic() < self.began + seconds and self.process.poll() is None:
+            time.sleep(0.01)
+        now = time.time()
+        self.kill()
+        return now
+
+    def wait(self, timeout_s: float = PATIENCE_S, *, memory: bool = False) -> Ended:
+        """Wait for its end; its memory is only looked at when it is asked for, for looking costs CPU."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with _memory(self.process.pid) as pss:
+        with _memory(self.process.pid) if memory else contextlib.nullcontext([0.0]) as pss:
             try:
                 code = self.process.wait(timeout_s)
             except subprocess.TimeoutExpired:
@@ -125,7 +132,7 @@ class Office:
     @contextlib.contextmanager
     def desk(self, work: Work) -> Iterator[Desk]:
         """Set a desk up; afterwards nothing is left of it but what is in the database."""
-        with _folder() as folder:
+        with new_home() as folder:
             given = Given(work, str(folder), self.dsn, str(uuid.uuid4()))
             self.system.prepare(given)
             try:
@@ -139,7 +146,7 @@ def office(system: System, dsn: str, given: Mapping[str, Any], *, script: str = 
     """Open an office on a server of Postgres. `given` goes to the script by which the model is played."""
     with (
         fresh_database(dsn, "template1") as database,
-        _folder() as folder,
+        new_home() as folder,
         scripted_process(script, folder / "calls.jsonl", given=given) as api,
     ):
         yield Office(system, database, api)
@@ -150,16 +157,6 @@ def desk(system: System, work: Work, dsn: str, **pace: float) -> Iterator[Desk]:
     """Open an office for one piece of work. `pace` is the model's."""
     with office(system, dsn, pace) as opened, opened.desk(work) as made:
         yield made
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="harness-comparison-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(folder: Path) -> None:
@@ -193,14 +190,6 @@ def _memory(pid: int) -> Iterator[list[float]]:
     finally:
         over.set()
         watcher.join()
-
-
-def pss_mb(process: psutil.Process) -> float:
-    """A process's memory, with what it shares counted in proportion; 0 when it is gone."""
-    try:
-        return float(process.memory_full_info().pss) / 1e6
-    except psutil.NoSuchProcess:
-        return 0.0
 
 
 def _report(lines: list[str]) -> str | None:

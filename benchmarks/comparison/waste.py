@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 
 from benchmarks.comparison.figures import Finding, Part, Series
 from benchmarks.comparison.played import stage_of
-from benchmarks.comparison.running import Desk, Ended, Program, desk
+from benchmarks.comparison.running import Desk, Ended, desk
 from benchmarks.comparison.systems import BARE, CREWAI, DEEPAGENTS, HARNESS, System, configurations
 from benchmarks.comparison.work import Work
 from benchmarks.rows import spread
@@ -120,21 +120,13 @@ def _crashed(system: System, work: Work, dsn: str, usual: Undisturbed, share: fl
     with desk(system, work, dsn, first_token_s=CALL_S) as at:
         began = time.monotonic()
         program = at.start()
-        _until(program, began, usual.first_s + share * (usual.end_s - usual.first_s))
-        killed = time.time()
-        program.kill()
+        killed = program.kill_after(usual.first_s + share * (usual.end_s - usual.first_s))
         worked_s = time.monotonic() - began
         resumes: list[Ended] = []
         while len(resumes) < RESUMES and not (resumes and at.right(resumes[-1])):
             time.sleep(PAUSE_S)
             resumes.append(at.start(resume=True).wait())
         return _outcome(at, usual, killed, resumes, worked_s)
-
-
-def _until(program: Program, began: float, moment_s: float) -> None:
-    """Wait for the moment of the kill, or for an end that came before it."""
-    while time.monotonic() < began + moment_s and program.process.poll() is None:
-        time.sleep(0.01)
 
 
 def _outcome(at: Desk, usual: Undisturbed, killed: float, resumes: list[Ended], worked_s: float) -> Crashed:
