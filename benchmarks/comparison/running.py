@@ -34,7 +34,7 @@ class Ended:
     """How a program ended: its exit code, its report if it gave one, and what it cost.
 
     Seconds of CPU are those of the program and of all its children that it waited for; `pss_mb` is the most
-    that its processes together ever had, when they were looked at every quarter of a second; 0 if nobody looked.
+    that its processes together ever had, looked at every quarter of a second; 0 if nobody looked.
     """
 
     code: int
