@@ -40,7 +40,9 @@ select gen_random_uuid(), 't' || (n / 10 %% %(tenants)s), 'single', 'Why?', 'que
        case when n %% 10 = 2 and n < 2000 then now() + interval '1 day' else '-infinity' end
   from generate_series(0, %(sessions)s - 1) as n
 """
-_LATER = "update session set due_at = now() + interval '1 day' where due_at <= now() and lease_until <= now()"
+_LATER = """
+update session set due_at = now() + interval '1 day' where due_at is not null and lease_until <= now()
+"""
 _TENANT = "insert into tenant (name) values (%(tenant)s) on conflict do nothing"
 _ONE = """
 insert into session (id, tenant, flow, question, status, head, due_at)
@@ -94,7 +96,7 @@ class Ours:
 
     async def served(self) -> float:
         """Claim a session for no time at all, and give the seconds that the server took for it."""
-        given: dict[str, object] = {"queues": ["default"], "passed_over": []}
+        given: dict[str, object] = {"queues": ["default"], "passed_over": [], "not_ours": list[str]()}
         async with self.database.transaction() as connection:
             turn = await connection.one(_QUEUE["tenant_in_turn"], given)
             assert turn is not None, "more are due than are claimed"
@@ -104,7 +106,7 @@ class Ours:
         return float(sum(each["Planning Time"] + each["Execution Time"] for each in told)) / 1000
 
     async def put_off(self) -> None:
-        """Let all that are due begin tomorrow."""
+        """Let all that wait begin tomorrow, those too that a second claim has made due a little later."""
         await self.database.run(_LATER)
 
     async def enqueue(self, tenant: str, *, notice: bool = True) -> None:
