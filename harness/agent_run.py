@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any, Literal
 
 import psutil
@@ -19,6 +20,7 @@ from harness.direct import TranscriptMeter
 from harness.errors import AgentError
 from harness.gateway.door import Door
 from harness.hook_chain import HookChain
+from harness.launch_slots import LaunchSlot, launch_slot
 from harness.limits import Reason, cost_left, spent, time_left_s
 from harness.liveness import Pulse, Silent
 from harness.prompts import render
@@ -109,9 +111,10 @@ class AgentRun:
                 await self._view.record(ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=0))
                 return None
             case _:
-                return await self._process(point, transcript)
+                async with launch_slot() as slot:
+                    return await self._process(point, transcript, slot)
 
-    async def _process(self, point: ResumePoint, transcript: list[Entry]) -> Ending | None:
+    async def _process(self, point: ResumePoint, transcript: list[Entry], slot: LaunchSlot) -> Ending | None:
         """Run one CLI process and commit how it ended."""
         view, run = self._view, self._view.run
         number = run.attempt + 1
@@ -151,7 +154,7 @@ class AgentRun:
             store.show_instead(claude_session_id, [dict(entry) for entry in view_for_cli(earlier)])
         self._began = time.monotonic()
         try:
-            ending = await self._converse(point, claude_session_id, folder, store, transcript)
+            ending = await self._converse(point, claude_session_id, folder, store, transcript, slot)
         except asyncio.CancelledError:
             await asyncio.shield(self._interrupted("stopped"))
             raise
@@ -166,6 +169,7 @@ class AgentRun:
         folder: AttemptFolder,
         store: TranscriptStore,
         transcript: list[Entry],
+        slot: LaunchSlot,
     ) -> Ending:
         view = self._view
         belt = toolbelt(view)
@@ -210,7 +214,7 @@ class AgentRun:
         )
         try:
             async with asyncio.timeout(time_left_s(view.run)), pulse.watched():
-                ending = await converse(talk, self._note_process)
+                ending = await converse(talk, partial(self._note_process, slot))
                 if gateway and token and ending.kind == "died":
                     await gateway.settle(door)
                 return ending
@@ -323,7 +327,7 @@ class AgentRun:
                     )
                 )
 
-    async def _note_process(self, pid: int) -> None:
+    async def _note_process(self, slot: LaunchSlot, pid: int) -> None:
         here = Holder.here()
         await self._view.record(
             ev.CliStarted(
@@ -334,3 +338,4 @@ class AgentRun:
                 process_started=psutil.Process(pid).create_time(),
             )
         )
+        slot.free()

@@ -13,7 +13,6 @@ from harness.records import Outcome, derived_id
 from harness.state import Delegation, RunState, SessionState
 
 DELEGATE = "mcp__harness__delegate"
-MAX_TASKS = 20
 
 DESCRIPTION = (
     "Delegate typed tasks to subagents, which work side by side, each in a context of its own. They see only "
@@ -23,7 +22,7 @@ DESCRIPTION = (
 )
 
 
-def input_schema(members: Mapping[str, Taker]) -> dict[str, Any]:
+def input_schema(members: Mapping[str, Taker], max_tasks: int) -> dict[str, Any]:
     """The JSON Schema of the tool's input, made from the members on offer."""
     inputs, definitions = member_schemas(members)
     variants = [
@@ -51,7 +50,7 @@ def input_schema(members: Mapping[str, Taker]) -> dict[str, Any]:
     items = {"anyOf": variants}
     schema = {
         "type": "object",
-        "properties": {"tasks": {"type": "array", "minItems": 1, "maxItems": MAX_TASKS, "items": items}},
+        "properties": {"tasks": {"type": "array", "minItems": 1, "maxItems": max_tasks, "items": items}},
         "required": ["tasks"],
         "additionalProperties": False,
     }
@@ -91,10 +90,9 @@ def _is_reference(key: str, value: Any) -> bool:
 
 def unusable(value: Mapping[str, Any], run: Run) -> str | None:
     """Say what is wrong with a delegate call and where; None when every task can be run."""
-    given = value.get("tasks")
-    if not isinstance(given, list) or not 1 <= len(given) <= MAX_TASKS:
-        return f"tasks: give a list of 1 to {MAX_TASKS} tasks, each with 'to' and 'input'."
-    allowed = run.settings.limits.max_delegations
+    given, allowed = value.get("tasks"), run.settings.limits.max_delegations
+    if not isinstance(given, list) or not 1 <= len(given) <= allowed:
+        return f"tasks: give a list of 1 to {allowed} tasks, each with 'to' and 'input'."
     made = sum(len(d.tasks) for r in run.state.runs.values() for d in r.delegations.values() if not d.voided)
     if made + len(given) > allowed:
         return (

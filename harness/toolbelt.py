@@ -143,7 +143,7 @@ def _delegate(view: RunView, context: ToolContext, limit: int) -> SdkMcpTool[Any
     return sdk_tool(
         "delegate",
         delegation.DESCRIPTION,
-        delegation.input_schema(view.members),
+        delegation.input_schema(view.members, view.settings.limits.max_delegations),
         run,
         context,
         limit,

@@ -81,7 +81,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "toolsets",
         "wiring",
     ),
-    "model": ("attempt", "claude", "gateway", "offline"),
+    "model": ("attempt", "claude", "gateway", "launch_slots", "offline"),
     "agent run": (
         "agent_run",
         "answering",

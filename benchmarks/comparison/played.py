@@ -70,19 +70,19 @@ DELEGATING: Mapping[str, Delegating] = {
 def plays(
     request: Request, first_token_s: float = 0.0, tokens: int = 0, tokens_a_second: float = 60.0
 ) -> Reply:
-    """Answer as lead or researcher, after so long, with a text of so many tokens at such a speed."""
+    """Answer as lead or researcher, after so long, with so many tokens in all at such a speed."""
     said = replace(answer(request), usage=Tokens(len(request.raw) // 4, max(tokens, 20)))
     speaking_s = tokens / tokens_a_second
     if not tokens or not request.body.get("stream"):
         return replace(said, first_token_s=first_token_s + speaking_s)
-    pieces = max(1, tokens // PIECE)
     content = [text("and so " * (tokens // 2)), *said.content] if calls(said) else said.content
+    pieces = max(1, tokens // PIECE // len(content))
     return replace(
         said,
         content=content,
         first_token_s=first_token_s,
         deltas=pieces,
-        between_deltas_s=speaking_s / pieces,
+        between_deltas_s=speaking_s / (pieces * len(content)),
     )
 
 

@@ -15,7 +15,6 @@ from harness.bundles.json_schema import model_from_schema
 from harness.bundles.load import load_bundles
 from harness.delegation import (
     DELEGATE,
-    MAX_TASKS,
     input_schema,
     results,
     results_ready,
@@ -34,6 +33,7 @@ from tests.kit.journals import RESEARCH, requested, run_created
 NAMES = ("researcher", "checker")
 RESEARCH_TASK = {"to": "researcher", "input": {"objective": "Find out."}}
 CHECK_TASK = {"to": "checker", "input": {"claims": [{"statement": "So it is."}]}}
+MAX_TASKS = SessionLimits().max_delegations
 
 
 def fits(schema: Mapping[str, Any], *asked: Any) -> bool:
@@ -49,8 +49,8 @@ def fits(schema: Mapping[str, Any], *asked: Any) -> bool:
 
 
 def test_the_schema_takes_what_the_bundles_take() -> None:
-    """Each member with its own input, in any mixture, and at most as many tasks as run at once."""
-    schema = input_schema({name: BUNDLES[name] for name in NAMES})
+    """Each member with its own input, in any mixture, and at most as many tasks as a session may have."""
+    schema = input_schema({name: BUNDLES[name] for name in NAMES}, MAX_TASKS)
     assert fits(schema, RESEARCH_TASK)
     assert fits(schema, RESEARCH_TASK, CHECK_TASK)
     assert fits(schema, *[RESEARCH_TASK] * MAX_TASKS)
@@ -71,7 +71,7 @@ def test_the_schema_takes_what_the_bundles_take() -> None:
 def test_the_schema_takes_nothing_else(asked: dict[str, Any]) -> None:
     """Another's input, missing fields, strangers and extras are for the model to see as wrong."""
     for members in (NAMES, ("researcher",)):
-        assert not fits(input_schema({name: BUNDLES[name] for name in members}), asked)
+        assert not fits(input_schema({name: BUNDLES[name] for name in members}, MAX_TASKS), asked)
 
 
 def test_the_built_in_bundles_make_a_valid_schema() -> None:
@@ -79,7 +79,7 @@ def test_the_built_in_bundles_make_a_valid_schema() -> None:
     bundles, flow = load_bundles(None), FLOWS["research"].flow
     assert isinstance(flow, Lead)
     members = offers(flow, bundles)
-    schema = input_schema(members)
+    schema = input_schema(members, MAX_TASKS)
     assert fits(schema, RESEARCH_TASK, {"to": "fact_checker", "input": CHECK_TASK["input"]})
     for member in members.values():
         assert member.one_pager in str(schema)
@@ -115,7 +115,7 @@ def _another() -> type[BaseModel]:
 def test_two_bundles_may_define_the_same_name() -> None:
     """Each one's parts stay its own, also in a model that refers to itself."""
     members = {"numbers": bundle("numbers", Numbers), "names": bundle("names", _another())}
-    schema = input_schema(members)
+    schema = input_schema(members, MAX_TASKS)
     numbered = {"to": "numbers", "input": {"parts": [{"number": 1}], "below": {"parts": [{"number": 2}]}}}
     named = {"to": "names", "input": {"parts": [{"name": "x"}]}}
     assert fits(schema, numbered, named)
@@ -136,7 +136,7 @@ def test_a_bundle_may_state_its_input_as_json_schema() -> None:
         "definitions": {"other": {"type": "string"}},
     }  # fmt: skip
     members = {"written": bundle("written", model_from_schema("Input", written)), **BUNDLES}
-    schema = input_schema(members)
+    schema = input_schema(members, MAX_TASKS)
     good = {"to": "written", "input": {"part": {"in": 1}, "other": "x"}}
     assert fits(schema, good, RESEARCH_TASK, CHECK_TASK)
     assert not fits(schema, {"to": "written", "input": {"part": {"in": "large"}}})
@@ -165,6 +165,15 @@ def test_good_tasks_are_not_refused() -> None:
 def test_a_call_without_a_list_of_tasks_is_refused(value: dict[str, Any]) -> None:
     """The sentence says what to give."""
     assert refusal(value).startswith("tasks: give a list of 1 to 20 tasks")
+
+
+def test_as_many_tasks_fit_into_a_call_as_a_session_may_have() -> None:
+    """Whoever allows more need not wait for them in turn."""
+    settings = Settings(limits=SessionLimits(max_delegations=32))
+    assert unusable({"tasks": [RESEARCH_TASK] * 32}, at_work(settings=settings)) is None
+    problem = unusable({"tasks": [RESEARCH_TASK] * 33}, at_work(settings=settings))
+    assert problem is not None
+    assert problem.startswith("tasks: give a list of 1 to 32 tasks")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from harness.events import Event
+from harness.launch_slots import slots_here
 from harness.tracing.span import Span
 from tests.e2e.crew import make_project, stage_of, task_of, who
 from tests.e2e.running import Command, Desk
@@ -130,6 +132,18 @@ def answer_of(finished: dict[str, Any]) -> str:
     return str(report.get("note") or report.get("two"))
 
 
+def launched_at_once(journal: Sequence[Event]) -> int:
+    """The most agent runs that had started while their CLIs had not."""
+    most, launching = 0, set[str | None]()
+    for event in journal:
+        if event.payload.kind == "agent_run.started":
+            launching.add(event.agent_run_id)
+        elif event.payload.kind == "cli.started":
+            launching.remove(event.agent_run_id)
+        most = max(most, len(launching))
+    return most
+
+
 def in_order(began: list[str], order: tuple[str, ...]) -> bool:
     """Whether agents began in this order; the letters of one entry may come in any order."""
     place = 0
@@ -161,6 +175,7 @@ def test_the_right_agents_run_in_the_right_order(desk: Desk, api: ScriptedProces
         assert _below(spans, "invoke_agent b") == ["invoke_agent router"] * 2 + ["session"]
     if name == "fan_out":
         assert _below(spans, "merge all") == ["session"]
+        assert 1 <= launched_at_once(record.journal) <= slots_here()
 
 
 @pytest.mark.parametrize("name", CASES)
