@@ -216,7 +216,11 @@ def test_a_fork_of_a_session_at_work_touches_nothing_of_it(
     """Resumed beside it with the same agent runs, it neither ends its CLIs nor sweeps its folders."""
     (holds / "answer-winds.hold").touch()
     command = desk.start("run", "How?", "--sources", "notes.md")
-    until_sync(lambda: _ended(command) == 1, "one researcher to end, and the other to wait", timeout_s=60)
+    until_sync(
+        lambda: _ended(command) == 1 and _open(api) == ["answer-winds"],
+        "one researcher to end, and the other to wait",
+        timeout_s=60,
+    )
     at_work, folders = command.clis(), _folders(desk, command.session_id)
     assert len(at_work) == 1
     code, forked = desk.run("fork", command.session_id or "", "--at", str(_head(desk, command)))
