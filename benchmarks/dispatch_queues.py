@@ -19,7 +19,7 @@ from harness.store.database import Database, Json
 from harness.store.lease import Holder
 from harness.store.migrate import migrate
 from harness.store.queries import queries
-from harness.store.queue import tell
+from harness.store.queue import Queue, tell
 from tests.kit.processes import clean_env
 
 _QUEUE = queries("queue")
@@ -96,7 +96,7 @@ class Ours:
 
     async def served(self) -> float:
         """Claim a session for no time at all, and give the seconds that the server took for it."""
-        given: dict[str, object] = {"queues": ["default"], "passed_over": [], "not_ours": list[str]()}
+        given: dict[str, object] = {**Queue(self.database, ["default"]).scope, "passed_over": []}
         async with self.database.transaction() as connection:
             turn = await connection.one(_QUEUE["tenant_in_turn"], given)
             assert turn is not None, "more are due than are claimed"

@@ -58,7 +58,7 @@ class Queue:
             asked = time.monotonic()
             async with self._database.transaction() as connection:
                 turn = await connection.one(
-                    _SQL["tenant_in_turn"], {**self._ours, "passed_over": passed_over + busy}
+                    _SQL["tenant_in_turn"], {**self.scope, "passed_over": passed_over + busy}
                 )
                 row = None
                 if turn is not None and turn["free"]:
@@ -66,7 +66,7 @@ class Queue:
                         _SQL["claim"],
                         {
                             "tenant": turn["name"],
-                            **self._ours,
+                            **self.scope,
                             "holder": Json(Holder.here().model_dump()),
                             "ttl": ttl_s,
                         },
@@ -117,16 +117,17 @@ class Queue:
 
         It is named once in that time, to whoever asks first.
         """
-        row = await self._database.one(_SQL["ask_for_room"], {**self._ours, "after_s": after_s})
+        row = await self._database.one(_SQL["ask_for_room"], {**self.scope, "after_s": after_s})
         return None if row is None else str(row["name"])
 
     async def empty(self) -> bool:
         """Whether no session is due or with a worker."""
-        row = await self._database.one(_SQL["left"], self._ours)
+        row = await self._database.one(_SQL["left"], self.scope)
         return row is None or not row["any"]
 
     @property
-    def _ours(self) -> dict[str, list[str]]:
+    def scope(self) -> dict[str, list[str]]:
+        """Which sessions the statements of this queue are about, as their parameters."""
         return {"queues": self._queues, "not_ours": self._not_ours}
 
 

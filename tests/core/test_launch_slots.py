@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 
 import pytest
 
@@ -81,6 +83,9 @@ def test_each_loop_has_slots_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None
     asyncio.run(contend())
 
 
-def test_there_is_always_a_slot() -> None:
-    """On a machine with one core too."""
-    assert slots_here() >= 1
+@pytest.mark.parametrize(("cores", "slots"), [(1, 1), (2, 1), (8, 7)])
+def test_one_core_is_left_if_there_are_more(monkeypatch: pytest.MonkeyPatch, cores: int, slots: int) -> None:
+    """Of those that this process may use, not of all that the machine has; there is always a slot."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    assert slots_here() == slots

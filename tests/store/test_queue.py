@@ -88,7 +88,7 @@ async def test_sessions_are_submitted_while_one_of_their_tenant_is_claimed(datab
     """Neither the lock of a claim nor a submission that is being committed holds up the other."""
     session_id = await queued(database)
     await database.run("update tenant set max_sessions = 5")
-    turn = {"passed_over": [], "queues": ["default"], "not_ours": list[str]()}
+    turn = {**Queue(database, ["default"]).scope, "passed_over": []}
     submitted = (
         "insert into session (id, tenant, flow, question, status) values (%(id)s, 't', 'f', 'Why?', 'queued')"
     )
