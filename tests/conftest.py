@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
-import shutil
-import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,13 +11,14 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from harness.store.database import Database
-from harness.store.embedded import EmbeddedServer, status
+from harness.store.embedded import EmbeddedServer
 from harness.store.migrate import migrate
+from tests.kit.databases import fresh_database
+from tests.kit.homes import new_home
 from tests.kit.outages import OwnPostgres
 from tests.kit.seeds import run_seed
 
 _TEMPLATE = "migrated"
-_numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,13 +34,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """An empty folder with a short path that every account may enter; removed afterwards."""
-    folder = _enterable_folder()
-    yield folder
-    for data in folder.rglob("PG_VERSION"):
-        # A test that failed may have left a server behind, and its users are gone by now.
-        if data.parent.name == "postgres" and (pid := status(data.parents[1]).pid):
-            os.kill(pid, signal.SIGQUIT)
-    shutil.rmtree(folder, ignore_errors=True)
+    with new_home() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -58,12 +49,8 @@ def holds(home: Path) -> Path:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedServer]:
     """A running server with an empty data folder of its own and all durability settings on."""
-    folder = _enterable_folder()
-    try:
-        with EmbeddedServer.acquire(folder) as server:
-            yield server
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with new_home() as folder, EmbeddedServer.acquire(folder) as server:
+        yield server
 
 
 @pytest.fixture
@@ -85,13 +72,15 @@ def migrated_template(postgres: EmbeddedServer) -> str:
 @pytest.fixture
 def empty_dsn(postgres: EmbeddedServer) -> Iterator[str]:
     """The DSN of a database without any table; dropped afterwards."""
-    yield from _fresh_database(postgres, "template0")
+    with fresh_database(postgres.dsn, "template0") as made:
+        yield made
 
 
 @pytest.fixture
 def dsn(postgres: EmbeddedServer, migrated_template: str) -> Iterator[str]:
     """The DSN of a fresh migrated database; dropped afterwards."""
-    yield from _fresh_database(postgres, migrated_template)
+    with fresh_database(postgres.dsn, migrated_template) as made:
+        yield made
 
 
 @pytest.fixture
@@ -99,22 +88,6 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     """An open Database on a fresh migrated database."""
     async with await Database.open(dsn) as opened:
         yield opened
-
-
-def _enterable_folder() -> Path:
-    # Postgres refuses to run as root, and pytest's own temporary folders are closed to other accounts.
-    folder = Path(tempfile.mkdtemp(prefix="harness-test-"))
-    folder.chmod(0o755)
-    return folder
-
-
-def _fresh_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    _execute(postgres.dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
-    try:
-        yield make_conninfo(postgres.dsn, dbname=name)
-    finally:
-        _execute(postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _execute(dsn: str, sql: str) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,14 +30,12 @@ from tests.cli.bad_rows import (
 from tests.cli.hand_made import keep, worked
 from tests.cli.housekeeping_rows import HOUSEKEEPING
 from tests.cli.metrics_rows import METRICS
-from tests.cli.processes import NO_MODEL
+from tests.cli.processes import NO_MODEL, run_forked
 from tests.cli.queue_rows import QUEUE
 from tests.cli.rollout_rows import ROLLOUTS
 from tests.kit.processes import clean_env
 
 ALL_ROWS = (*ROWS, *HOUSEKEEPING, *METRICS, *QUEUE, *ROLLOUTS)
-
-AT_ONCE = 2
 
 POOR = {
     "session_usd": 1,
@@ -94,32 +89,6 @@ async def _sessions(dsn: str) -> None:
         await keep(database, worked(REPLAY, upstream="replay", replays=FINISHED), status="done")
 
 
-@pytest.fixture(scope="module")
-def told(
-    request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Row], Told]]:
-    """Runs a row as a process of its own, a few ahead of the test that asks for it.
-
-    Where several test processes share the rows nothing is run ahead: which rows come next is not known.
-    """
-    shared = hasattr(request.config, "workerinput")
-    ahead = [] if shared else [row for item in request.session.items if (row := _row_of(item))]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-
-        def submit(row: Row) -> Future[Told]:
-            return pool.submit(_run, row, databases, tmp_path_factory.mktemp("bad"))
-
-        running = {row.name: submit(row) for row in ahead}
-        yield lambda row: (running.get(row.name) or submit(row)).result()
-        pool.shutdown(cancel_futures=True)
-
-
-def _row_of(item: pytest.Item) -> Row | None:
-    callspec = getattr(item, "callspec", None)
-    row = callspec.params.get("row") if callspec else None
-    return row if isinstance(row, Row) else None
-
-
 def _run(row: Row, databases: Databases, home: Path) -> Told:
     project, data = home / "project", home / "data"
     project.mkdir()
@@ -128,19 +97,11 @@ def _run(row: Row, databases: Databases, home: Path) -> Told:
     env = clean_env(home, NO_MODEL, HARNESS_HOME=str(data), **row.env)
     env |= {"HARNESS_DSN": dsn} if dsn else {}
     before, stored = _files(project), _stored(dsn)
-    ended = subprocess.run(
-        [sys.executable, "-m", "harness", *(arg.encode("utf-8", "surrogateescape") for arg in row.args)],
-        cwd=project,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=90,
-        check=False,
-    )
+    ended = run_forked(row.args, project, env)
     return Told(
         ended.returncode,
-        ended.stdout.decode(),
-        ended.stderr.decode(),
+        ended.stdout,
+        ended.stderr,
         sorted(_files(project) - before),
         data.exists(),
         stored,
@@ -149,9 +110,9 @@ def _run(row: Row, databases: Databases, home: Path) -> Told:
 
 
 @pytest.mark.parametrize("row", ALL_ROWS, ids=lambda row: row.name)
-def test_bad_input_is_refused_in_one_sentence(row: Row, told: Callable[[Row], Told]) -> None:
+def test_bad_input_is_refused_in_one_sentence(row: Row, databases: Databases, tmp_path: Path) -> None:
     """The sentence names what is wrong and the remedy; stdout is empty, and nothing was created."""
-    found = told(row)
+    found = _run(row, databases, tmp_path)
     assert "Traceback" not in found.err
     assert found.code == 2, found.err
     assert found.out == ""

@@ -11,16 +11,27 @@ import pytest
 from harness.store.binaries import find_binaries
 from harness.store.embedded import EmbeddedServer
 from tests.e2e.running import Command, Desk
-from tests.e2e.scripts import REPORT, ROUNDS, stage_of
+from tests.e2e.scripts import REPORT, stage_of
 from tests.kit.databases import fresh_database
 from tests.kit.processes import until_sync
-from tests.kit.scripted_api import ScriptedProcess
+from tests.kit.scripted_api import ScriptedProcess, scripted_process
 
-CALLS = 3 + 2 * len(ROUNDS[0] + ROUNDS[1])
+SIZE = 2
+"""The researchers of a round."""
+
+CALLS = 3 + 2 * 2 * SIZE
 """The calls of an undisturbed run: three of the lead, two of each researcher."""
 
-STAGES = {"answer-winds": 2, "lead-1": 3}
+STAGES = {"answer-winds": SIZE - 1, "lead-1": SIZE}
 """Where the session is held, with how many agent runs done: a subagent on the wire, or the lead itself."""
+
+
+@pytest.fixture
+def api(home: Path, holds: Path) -> Iterator[ScriptedProcess]:
+    """An expedition of two rounds, with two researchers in each."""
+    given = {"holds": str(holds), "size": SIZE}
+    with scripted_process("tests.e2e.scripts:expedition", home / "calls.jsonl", given=given) as played:
+        yield played
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from tests.e2e.scripts import REPORT
 from tests.e2e.test_traces import told
 from tests.kit.otlp_receiver import Mode, OtlpReceiver
 from tests.kit.processes import until_sync
-from tests.kit.scripted_api import ScriptedProcess
+from tests.kit.scripted_api import ScriptedProcess, scripted_process
 
+EXPEDITION = "tests.e2e.scripts:expedition"
 QUESTION = ("run", "How do they navigate?", "--sources", "notes.md")
 
 
@@ -99,50 +100,58 @@ def test_a_receiver_that_is_down_loses_nothing(
     check(receiver, desk, api, finished["session_id"])
 
 
-@pytest.mark.parametrize("mode", ["401", "413", "429", "503", "hang", "html"])
-def test_a_receiver_in_trouble_stops_no_run(
-    desk: Desk, api: ScriptedProcess, receiver: OtlpReceiver, mode: Mode
-) -> None:
-    """The report is the same, it is said once what is left, and it is delivered later."""
-    receiver.mode = mode
-    command = desk.start(*QUESTION, **receiver.environment())
-    assert command.wait() == 0
-    assert command.finished is not None
-    assert command.finished["report"] == REPORT
-    said = "".join(command.errors)
-    assert said.count("harness trace flush") <= 2, said
-    receiver.mode = "ok"
-    if mode == "413":
-        return  # too large one by one: such a receiver never takes them, and they are refused for good
-    code, _ = desk.run("trace", "flush", **receiver.environment())
-    assert code == 0
-    check(receiver, desk, api, command.finished["session_id"])
+class TestShortExpedition:
+    """A short expedition: who receives its spans matters, and not how many there are."""
 
+    @pytest.fixture
+    def api(self, home: Path) -> Iterator[ScriptedProcess]:
+        with scripted_process(EXPEDITION, home / "calls.jsonl", given={"size": 1}) as played:
+            yield played
 
-def test_nothing_is_sent_without_keys(desk: Desk, api: ScriptedProcess, receiver: OtlpReceiver) -> None:
-    """And nothing is said about it; the spans wait for keys."""
-    command = desk.start(*QUESTION)
-    assert command.wait() == 0
-    assert command.finished is not None
-    assert command.errors == []
-    assert receiver.posts == []
-    session_id = command.finished["session_id"]
-    code, _ = desk.run("trace", "flush", session_id, **receiver.environment())
-    assert code == 0
-    check(receiver, desk, api, session_id)
+    @pytest.mark.parametrize("mode", ["401", "413", "429", "503", "hang", "html"])
+    def test_a_receiver_in_trouble_stops_no_run(
+        self, desk: Desk, api: ScriptedProcess, receiver: OtlpReceiver, mode: Mode
+    ) -> None:
+        """The report is the same, it is said once what is left, and it is delivered later."""
+        receiver.mode = mode
+        command = desk.start(*QUESTION, **receiver.environment())
+        assert command.wait() == 0
+        assert command.finished is not None
+        assert command.finished["report"] == REPORT
+        said = "".join(command.errors)
+        assert said.count("harness trace flush") <= 2, said
+        receiver.mode = "ok"
+        if mode == "413":
+            return  # too large one by one: such a receiver never takes them, and they are refused for good
+        code, _ = desk.run("trace", "flush", **receiver.environment())
+        assert code == 0
+        check(receiver, desk, api, command.finished["session_id"])
 
+    def test_nothing_is_sent_without_keys(
+        self, desk: Desk, api: ScriptedProcess, receiver: OtlpReceiver
+    ) -> None:
+        """And nothing is said about it; the spans wait for keys."""
+        command = desk.start(*QUESTION)
+        assert command.wait() == 0
+        assert command.finished is not None
+        assert command.errors == []
+        assert receiver.posts == []
+        session_id = command.finished["session_id"]
+        code, _ = desk.run("trace", "flush", session_id, **receiver.environment())
+        assert code == 0
+        check(receiver, desk, api, session_id)
 
-def test_what_may_not_be_captured_does_not_leave(
-    desk: Desk, api: ScriptedProcess, receiver: OtlpReceiver
-) -> None:
-    """Of content only the sizes are in what was posted."""
-    (desk.home / "harness.toml").write_text("tracing.capture = 'metadata'\n")
-    code, finished = desk.run(*QUESTION, **receiver.environment())
-    assert (code, finished["report"]) == (0, REPORT)
-    raw = receiver.raw()
-    for words in ("How do they navigate?", "Tides, winds and stars", REPORT):
-        assert words.encode() not in raw
-    assert b"invoke_agent researcher" in raw
+    def test_what_may_not_be_captured_does_not_leave(
+        self, desk: Desk, api: ScriptedProcess, receiver: OtlpReceiver
+    ) -> None:
+        """Of content only the sizes are in what was posted."""
+        (desk.home / "harness.toml").write_text("tracing.capture = 'metadata'\n")
+        code, finished = desk.run(*QUESTION, **receiver.environment())
+        assert (code, finished["report"]) == (0, REPORT)
+        raw = receiver.raw()
+        for words in ("How do they navigate?", "Tides, winds and stars", REPORT):
+            assert words.encode() not in raw
+        assert b"invoke_agent researcher" in raw
 
 
 def _give_back(desk: Desk) -> None:

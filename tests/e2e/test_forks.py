@@ -15,20 +15,25 @@ import pytest
 from harness import events as ev
 from harness.state import SessionState, fold
 from harness.store.database import Database
+from harness.store.embedded import EmbeddedServer
 from harness.store.record import SessionRecord, read_record
 from tests.e2e.fork_scripts import REPORT, STAGES, TOPICS, report_on, stage_of
-from tests.e2e.running import Command, Desk, interrupt
+from tests.e2e.running import Command, Desk, desk_with_notes, interrupt
+from tests.kit.databases import fresh_database
+from tests.kit.homes import new_home
 from tests.kit.processes import until_sync
 from tests.kit.rows import rows_of
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 from tests.kit.seeds import run_seed
+
+SURVEY = "tests.e2e.fork_scripts:survey"
 
 
 @pytest.fixture
 def api(home: Path, holds: Path) -> Iterator[ScriptedProcess]:
     """The played survey."""
     given = {"holds": str(holds)}
-    with scripted_process("tests.e2e.fork_scripts:survey", home / "calls.jsonl", given=given) as played:
+    with scripted_process(SURVEY, home / "calls.jsonl", given=given) as played:
         yield played
 
 
@@ -79,13 +84,26 @@ class Old:
         return rows_of(self.desk.dsn or "", self.id) == self.stored
 
 
+@pytest.fixture(scope="module")
+def survey(postgres: EmbeddedServer, migrated_template: str) -> Iterator[Old]:
+    """A survey that was made without a disturbance; whatever is forked from it, it stays as it is."""
+    with (
+        new_home() as home,
+        fresh_database(postgres.dsn, migrated_template) as dsn,
+        scripted_process(SURVEY, home / "calls.jsonl") as api,
+        desk_with_notes(home, api.base_url, dsn) as desk,
+    ):
+        code, finished = desk.run("run", "How?", "--sources", "notes.md")
+        assert (code, finished["report"]) == (0, REPORT), finished
+        assert Counter(stage_of(call.request) for call in api.calls().messages()) == Counter(STAGES)
+        yield Old(desk, api, finished["session_id"])
+
+
 @pytest.fixture
-def old(desk: Desk, api: ScriptedProcess) -> Old:
-    """A survey that was made without a disturbance."""
-    code, finished = desk.run("run", "How?", "--sources", "notes.md")
-    assert (code, finished["report"]) == (0, REPORT), finished
-    assert Counter(stage_of(call.request) for call in api.calls().messages()) == Counter(STAGES)
-    return Old(desk, api, finished["session_id"])
+def old(survey: Old) -> Old:
+    """The survey, with calls counted from the beginning of the test."""
+    survey.mark()
+    return survey
 
 
 def resumed(old: Old, at: int | str, *edits: str, report: str = REPORT) -> SessionState:
