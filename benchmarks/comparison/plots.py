@@ -140,7 +140,7 @@ def _lines(axes: Any, finding: Finding, figure: str, unit: tuple[str, float]) ->
         axes.set_ylim(0, max(values) * 1.08 or 1)
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     # After the scale, which brings a formatter of its own.
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
 
 
 def _numbered(axes: Any, where: Sequence[float], axis: str) -> None:
@@ -200,7 +200,7 @@ def _dots(axes: Any, finding: Finding, figure: str, unit: tuple[str, float]) -> 
         whole = 1 / unit[1]
         axes.set_xlim(0, whole if unit[0] == "%" and most <= whole else most * 1.05)
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
     axes.tick_params(axis="x", labelsize=8)
     axes.tick_params(axis="y", pad=8)
 
