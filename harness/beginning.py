@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,7 +71,7 @@ async def begin(
     `created` gives the event once the session's row is there, for documents to be attached to it. With a
     `place` it is left to the workers, and the lease has been given back.
     """
-    ttl = settings.lease_ttl_s
+    ttl, asked = settings.lease_ttl_s, time.monotonic()
     await database.run(
         _SQL["create_session"],
         {
@@ -82,7 +83,7 @@ async def begin(
             "ttl": ttl,
         },
     )
-    lease = Lease(database, session_id, 1, ttl)
+    lease = Lease(database, session_id, 1, ttl, asked)
     lease.start()
     try:
         journal = open_journal(database, lease, SessionState(session_id), settings, redactor)

@@ -40,9 +40,11 @@ async def new_session(
     return id
 
 
-def lease_on(database: Database, session_id: str, *, token: int = 1, ttl_s: float = TTL_S) -> Lease:
-    """The right to write a session, as the holder of this token has it."""
-    return Lease(database, session_id, token, ttl_s)
+def lease_on(
+    database: Database, session_id: str, *, token: int = 1, ttl_s: float = TTL_S, asked: float | None = None
+) -> Lease:
+    """The right to write a session, as the holder of this token has it who asked for it then, or now."""
+    return Lease(database, session_id, token, ttl_s, asked)
 
 
 def journal_on(database: Database, lease: Lease) -> Journal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -248,9 +249,10 @@ async def test_a_wish_to_cancel_reaches_the_holder(database: Database) -> None:
 @pytest.mark.parametrize("when", ["before", "hang", "deaf"])
 async def test_a_holder_without_a_store_stops_by_its_own_clock(database: Database, when: str) -> None:
     """Refused or unanswered: it holds no lease that somebody else could have by now, and writes nothing."""
+    asked = time.monotonic()
     session_id = await new_session(database, ttl_s=0.8)
     away = FaultyDatabase(database, lambda sql: when)
-    lease = lease_on(away, session_id, ttl_s=0.8)
+    lease = lease_on(away, session_id, ttl_s=0.8, asked=asked)
     journal = journal_on(away, lease)
     lease.start()
     leased = True
