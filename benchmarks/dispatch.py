@@ -18,10 +18,10 @@ from pathlib import Path
 
 from benchmarks.dispatch_queues import Ours, Procrastinate, Starts, Waiting, fresh, worker
 from benchmarks.dispatching import END, POLL_S, procrastinate_app
-from benchmarks.places import new_home
 from benchmarks.rows import Row, spread
 from harness.store.embedded import EmbeddedServer
 from harness.store.queue import Queue
+from tests.kit.homes import new_home
 
 TARGET_MS = 3.0
 SIZES = (100, 1_000, 10_000, 100_000)

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import psycopg
 
-from benchmarks.places import new_home
 from benchmarks.rows import Row
 from harness.store.embedded import EmbeddedServer
+from tests.kit.homes import new_home
 
 T = TypeVar("T")
 

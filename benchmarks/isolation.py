@@ -14,13 +14,14 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from benchmarks.journal_append import append
-from benchmarks.places import new_home, session_in
+from benchmarks.places import session_in
 from benchmarks.rows import Row, spread
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
 from harness.store.journal import Journal, read_events
 from harness.store.migrate import migrate
 from harness.store.tenant_roles import grant
+from tests.kit.homes import new_home
 
 BLOCK = 25
 

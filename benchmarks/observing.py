@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.offline_run import documents, run_once
-from benchmarks.places import new_home, running_store, session
+from benchmarks.places import running_store, session
 from benchmarks.rows import Row, spread
 from harness import events as ev
 from harness.records import Usage
@@ -21,6 +21,7 @@ from harness.store.embedded import status
 from harness.store.journal import Journal
 from harness.tracing.content import Keeper
 from harness.tracing.describe import Shown
+from tests.kit.homes import new_home
 
 MOST_CPU_MS = 1.0
 BATCH = 100

@@ -11,9 +11,10 @@ import resource
 import time
 from pathlib import Path
 
-from benchmarks.places import new_home, output_of
+from benchmarks.places import output_of
 from benchmarks.rows import Row, spread
 from harness.store.embedded import stop
+from tests.kit.homes import new_home
 from tests.kit.processes import clean_env
 
 TARGET_S = 8.0

@@ -1,11 +1,9 @@
-"""Where benchmarks work: a home folder and a store of their own, a session in it, and processes that end."""
+"""What benchmarks work with: a store of their own, a session in it, and processes that end."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -25,22 +23,12 @@ from harness.store.journal import Journal
 from harness.store.lease import Holder, Lease
 from harness.store.open import open_store
 from harness.store.queries import queries
+from tests.kit.homes import new_home
 from tests.kit.processes import kill_tree
 
 ROOT = Path(__file__).resolve().parents[1]
 
 _SQL = queries("journal")
-
-
-@contextmanager
-def new_home() -> Iterator[Path]:
-    """An empty folder that every account may enter, as the server's of root must; removed afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="harness-bench-"))
-    home.chmod(0o755)
-    try:
-        yield home
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @contextmanager

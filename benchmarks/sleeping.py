@@ -18,13 +18,14 @@ from dataclasses import dataclass
 import psutil
 import psycopg
 
-from benchmarks.places import new_home, pss_mb
+from benchmarks.places import pss_mb
 from benchmarks.rows import Row
 from harness import Harness
 from harness.settings import Settings
 from harness.store.embedded import EmbeddedServer, status
 from tests.e2e.crew import make_project
 from tests.e2e.running import Command, Desk
+from tests.kit.homes import new_home
 from tests.kit.processes import API_KEY, tree, until
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 

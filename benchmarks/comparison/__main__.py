@@ -22,8 +22,8 @@ from benchmarks.comparison import install
 from benchmarks.comparison.figures import Part, Results, Where
 from benchmarks.comparison.parts import PARTS
 from benchmarks.comparison.tables import described, page
-from benchmarks.places import new_home
 from harness.store.embedded import EmbeddedServer
+from tests.kit.homes import new_home
 
 SEED = 7
 COMMAND = "python -m benchmarks.comparison"

@@ -22,11 +22,12 @@ from benchmarks.comparison import install
 from benchmarks.comparison.figures import Finding, Part, Series
 from benchmarks.comparison.systems import BARE, DEEPAGENTS, HARNESS
 from benchmarks.long_session import AGENT, real_run
-from benchmarks.places import ROOT, new_home
+from benchmarks.places import ROOT
 from benchmarks.resume_time import ENTRIES, Resumes, resumable
 from harness.bundles.load import load_bundles
 from harness.settings import Settings
 from tests.kit.databases import fresh_database
+from tests.kit.homes import new_home
 from tests.kit.processes import clean_env, kill_tree, until_sync
 from tests.kit.script import Reply, Request
 from tests.kit.scripted_api import ScriptedApi

@@ -18,9 +18,10 @@ import psutil
 
 from benchmarks.comparison.systems import System
 from benchmarks.comparison.work import Given, Work
-from benchmarks.places import new_home, pss_mb
+from benchmarks.places import pss_mb
 from tests.kit.calls import Call
 from tests.kit.databases import fresh_database
+from tests.kit.homes import new_home
 from tests.kit.processes import kill, tree
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 

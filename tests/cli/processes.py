@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.__main__ import main
 from tests.kit.processes import clean_env
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,7 @@ TIMEOUT_S = 90.0
 
 _FORKS = multiprocessing.get_context("forkserver")
 # Python's start and the imports are most of a short command: they are made once, in a process that forks.
-_FORKS.set_forkserver_preload(["tests.cli.processes", "harness.__main__", "harness.cli.run"])
+_FORKS.set_forkserver_preload(["tests.cli.processes", "harness.cli.run"])
 
 
 async def document(*args: str, dsn: str, **extra: str) -> dict[str, Any]:
@@ -67,8 +68,5 @@ def _command(args: tuple[str, ...], cwd: str, env: dict[str, str], out: str, err
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
-    tempfile.tempdir = None
-
-    from harness.__main__ import main
-
+    tempfile.tempdir = None  # TMPDIR is another one now
     sys.exit(main(args))
