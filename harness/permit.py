@@ -100,7 +100,7 @@ def permit(tenant: str, its: TenantLimits, plea: Plea) -> Limits:
             f"The tenant '{tenant}' has a budget, against which what is called with a Claude login cannot be "
             "held; leave --direct out."
         )
-    if plea.upstream == "live":
+    if plea.upstream in ("live", "direct"):
         _check_models(tenant, its, plea)
     _check_asked(tenant, its, plea.asked)
     return plea.limits.tightened(Limits(max_cost_usd=its.session_usd, max_tokens=its.session_tokens))

@@ -141,7 +141,9 @@ class SessionLimits(Record):
         "is paused; tools that take longer are cut off.",
     )
     max_fixes: int = Field(
-        default=2, ge=0, description="How often an answer that fails its schema or checks is sent back."
+        default=2,
+        ge=0,
+        description="How often an answer that fails its schema or checks is sent back, if no gate says it.",
     )
     max_delegations: int = Field(
         default=20, ge=1, description="Tasks that may be delegated in a session, all rounds together."
@@ -221,7 +223,7 @@ class Hooks(Record):
 
     disabled: tuple[str, ...] = Field(default=(), description="Hooks that do not run.")
     order: tuple[str, ...] = Field(
-        default=(), description="Hooks that run first, in this order; the others follow by name."
+        default=(), description="Hooks that run first, in this order; the others follow by their own `order`."
     )
     options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Options for each hook, by its name."

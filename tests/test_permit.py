@@ -83,3 +83,5 @@ def test_each_model_and_the_flow_must_be_allowed() -> None:
     with pytest.raises(NotAllowed, match="flow 'research', only single, mine; "):
         permit("t", its, plea(flow="research", upstream="offline"))
     permit("t", its, plea(models=("other",), upstream="offline"))
+    with pytest.raises(NotAllowed, match="may not use the model 'other'"):
+        permit("t", its, plea(models=("other",), upstream="direct"))

@@ -24,6 +24,13 @@ _LOCK_KEY = 0x6861726E657373  # "harness"
 
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
 
+OLDEST_SERVER = 15
+"""The first major version of Postgres whose views can be read under their reader's own row-level security."""
+
+_SERVER: LiteralString = """
+SELECT current_setting('server_version') AS version,
+       current_setting('server_version_num')::int / 10000 AS major
+"""
 _LOCK: LiteralString = "SELECT pg_advisory_xact_lock(%(key)s)"
 _EXISTS: LiteralString = "SELECT to_regclass('schema_migration') IS NOT NULL AS there"
 _CREATE: LiteralString = """
@@ -61,8 +68,8 @@ class SchemaStatus:
 async def migrate(dsn: str, folder: Path = FOLDER) -> list[str]:
     """Apply what is pending and give the names applied; safe to call from many processes at once.
 
-    Raises MigrationRefused when an applied migration was edited or the database is newer than the code,
-    StoreUnavailable and StoreError as `Database` does. On any error the database is as it was.
+    Raises MigrationRefused when an applied migration was edited, the database is newer than the code or its
+    server is too old, StoreUnavailable and StoreError as `Database` does. On any error all is as it was.
     """
     known = load(folder)
     async with await Database.open(dsn, max_size=1) as database:
@@ -71,6 +78,7 @@ async def migrate(dsn: str, folder: Path = FOLDER) -> list[str]:
         if not missing:
             return []
         try:
+            await _refuse_old(database)
             return await _apply(database, known)
         except RoleRefused as problem:
             raise RoleRefused(
@@ -114,6 +122,15 @@ async def _missing(database: Database, known: list[Migration]) -> list[Migration
     async with database.transaction() as connection:
         found = await connection.one(_EXISTS)
         return await _pending(connection, known) if found and found["there"] else known
+
+
+async def _refuse_old(database: Database) -> None:
+    server = await database.one(_SERVER)
+    if server is not None and server["major"] < OLDEST_SERVER:
+        raise MigrationRefused(
+            f"Postgres at {place(database.dsn)} is {server['version']}, and {OLDEST_SERVER} or newer is "
+            "needed: upgrade the server, or use another one."
+        )
 
 
 async def _apply(database: Database, known: list[Migration]) -> list[str]:

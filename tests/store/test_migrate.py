@@ -76,6 +76,18 @@ async def test_an_edited_applied_migration_is_refused(empty_dsn: str, tmp_path: 
             await look(empty_dsn, folder)
 
 
+async def test_an_old_server_is_refused(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made in it; a schema that is up to date is left in peace."""
+    monkeypatch.setattr("harness.store.migrate.OLDEST_SERVER", 999)
+    with pytest.raises(MigrationRefused, match=r"is \d[\d.]*, and 999 or newer is needed: upgrade"):
+        await migrate(empty_dsn)
+    assert (await check(empty_dsn)).applied == ()
+    monkeypatch.undo()
+    await migrate(empty_dsn)
+    monkeypatch.setattr("harness.store.migrate.OLDEST_SERVER", 999)
+    assert await migrate(empty_dsn) == []
+
+
 async def test_a_database_newer_than_the_code_is_refused(empty_dsn: str, tmp_path: Path) -> None:
     """An older harness does not touch a schema it does not know."""
     await migrate(empty_dsn, folder_of(tmp_path / "new", BOTH))
