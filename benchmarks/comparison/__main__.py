@@ -53,7 +53,10 @@ def main(words: Sequence[str] | None = None) -> None:
         except OSError as problem:
             arguments.error(f"The folder {given.save} cannot be made: {problem.strerror}; name another.")
     chosen = [part for part in PARTS if part.name in (given.parts or names)]
-    _print_all(_measured(chosen, given.short, given.seed, given.save))
+    try:
+        _print_all(_measured(chosen, given.short, given.seed, given.save))
+    except install.NotInstalled as problem:
+        arguments.error(str(problem))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,9 +82,8 @@ def _measured(parts: Sequence[Part], short: bool, seed: int, save: Path | None) 
             if save is not None:
                 (save / f"{part.name}.json").write_text(results.model_dump_json(indent=1) + "\n")
                 _draw(results, save)
+                _write_page(save)
             yield results
-    if save is not None:
-        _write_page(save)
 
 
 def _drawn(arguments: _Parser, folder: Path, names: Sequence[str]) -> Iterator[Results]:
@@ -107,7 +109,12 @@ def _draw(results: Results, folder: Path) -> None:
 
 def _write_page(folder: Path) -> None:
     files = [file for part in PARTS if (file := folder / f"{part.name}.json").exists()]
-    found = [Results.model_validate_json(file.read_text()) for file in files]
+    try:
+        found = [Results.model_validate_json(file.read_text()) for file in files]
+    except ValidationError as problem:
+        # What was measured is saved, and hours of it are not lost over a page that can be written again.
+        print(f"{folder / 'README.md'} is not written: {problem}", file=sys.stderr)
+        return
     (folder / "README.md").write_text(page(found))
 
 

@@ -65,8 +65,11 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
         part="checkpoints",
         title="What a checkpoint costs",
         about="Steps that each say 2 kB, one after the other, each committed before the next one begins.",
-        systems=tuple(_TAKERS),
+        systems=(*_TAKERS, CREWAI.name),
         series=tuple(each for name, runs in taken.items() for each in series_of(name, runs, marks)),
+        configurations={
+            "bare SDK": "the same entries appended to its session store in Postgres, one statement each",
+        },
         cannot=(Cannot(system=CREWAI.name, figure=_STEP, reason=CREWAI_CANNOT["checkpoint of a step"]),),
         axis="steps",
         notes=(
@@ -74,7 +77,10 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
             "LangGraph: AsyncPostgresSaver on a pool, durability='sync', MessagesState; with DeltaChannel as "
             "its documentation has it, a snapshot at every 100th step.",
             "Held are tables, indexes and TOAST after a vacuum; logged is what the server wrote ahead.",
-            f"Growth is the exponent between {marks[-2]} and {marks[-1]} steps: 1 is linear in all steps.",
+            f"A step's time is the median of up to {WINDOW} steps before the mark. Growth is the exponent "
+            f"between "
+            f"{marks[-2]} and {marks[-1]} steps: of a step's time and CPU 0 is one that does not grow, of "
+            f"bytes 1.",
         ),
         seed=seed,
     )
@@ -168,7 +174,10 @@ def bare_steps(dsn: str, marks: Sequence[int]) -> Taken:
             await store.append(key, said(number))
             await store.append(key, seen(number))
 
-        return await _steps(dsn, marks, step)
+        try:
+            return await _steps(dsn, marks, step)
+        finally:
+            await store.close()
 
     return asyncio.run(take())
 

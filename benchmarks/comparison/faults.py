@@ -8,21 +8,22 @@ then gives it up. A program that ends well is believed, and its report compared 
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks.comparison.figures import Cannot, Finding, Part, Series
+from benchmarks.comparison.prompt import tokens_in
 from benchmarks.comparison.running import Office, office
-from benchmarks.comparison.systems import BARE, CREWAI, DEEPAGENTS, HARNESS, System, configurations
-from benchmarks.comparison.trouble import CALLS, POISONS, Trouble
+from benchmarks.comparison.systems import HARNESS, SYSTEMS, System, configurations
+from benchmarks.comparison.trouble import CALL_SHARE, CALLS, POISONS, Trouble
 from benchmarks.comparison.work import Work
 from harness.settings import Settings
 from harness.store.open import open_store
 from tests.kit.ledgers import mistakes
 
-SYSTEMS = (HARNESS, BARE, DEEPAGENTS, CREWAI)
 TASKS = 300
 SUBJECTS, STEPS = 2, 2
 SIDE_BY_SIDE = 3
@@ -41,6 +42,7 @@ class Done:
     number: int
     code: int
     right: bool
+    killed: bool
     resumes: int
     wall_s: float
     problem: str
@@ -59,8 +61,12 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
     notes: list[str] = []
     for system in SYSTEMS:
         with office(system, dsn, {"seed": seed, "call_s": CALL_S}, script=PLAYS) as opened:
-            done = _all_done(opened, Trouble(seed), tasks)
-            tokens = sum(len(call.request.raw) / 4 for call in opened.api.calls().messages())
+            # Alone, for its time, and so that tables that a system makes for itself are there for all others.
+            usual_s = _done(opened, Trouble(None), tasks, 0.0).wall_s
+            before = len(opened.api.calls().messages())
+            done = _all_done(opened, Trouble(seed), tasks, usual_s)
+            calls = opened.api.calls().messages()[before:]
+            tokens = sum(tokens_in(len(call.request.raw)) for call in calls)
             series += _series(system, done, tokens)
             notes += _said(system, done)
             if system is HARNESS:
@@ -85,9 +91,7 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
     )
 
 
-def _all_done(opened: Office, trouble: Trouble, tasks: int) -> list[Done]:
-    # Alone, for its time, and so that tables that a system makes for itself are there for all others.
-    usual_s = _done(opened, Trouble(None), tasks, 0.0).wall_s
+def _all_done(opened: Office, trouble: Trouble, tasks: int, usual_s: float) -> list[Done]:
     with ThreadPoolExecutor(SIDE_BY_SIDE) as supervisors:
         return list(supervisors.map(lambda number: _done(opened, trouble, number, usual_s), range(tasks)))
 
@@ -99,14 +103,16 @@ def _done(opened: Office, trouble: Trouble, number: int, usual_s: float) -> Done
     with opened.desk(Work(number, SUBJECTS, STEPS, slow, TOOL_S)) as at:
         began = time.monotonic()
         program = at.start()
+        killed = False
         if share := trouble.kill(number):
             program.kill_after(share * usual_s)
+            killed = program.process.returncode == -signal.SIGKILL
         resumes = 0
         while (ended := program.wait(PATIENCE_S)).code != 0 and resumes < RESUMES:
             resumes += 1
             program = at.start(resume=True)
         took = time.monotonic() - began
-        return Done(number, ended.code, at.right(ended), resumes, took, ended.said)
+        return Done(number, ended.code, at.right(ended), killed, resumes, took, ended.said)
 
 
 def _series(system: System, done: Sequence[Done], tokens: float) -> Iterator[Series]:
@@ -117,6 +123,7 @@ def _series(system: System, done: Sequence[Done], tokens: float) -> Iterator[Ser
     yield _one(system, "said to be done, and wrong", "%", 100 * wrong / len(done))
     yield _one(system, "given up", "%", 100 * len(given_up) / len(done))
     yield _one(system, "given up without a reason", "", sum(each.reason is None for each in given_up))
+    yield _one(system, "killed at work", "", sum(each.killed for each in done))
     yield _many(system, "resumes a task", "", [each.resumes for each in done])
     yield _many(system, "seconds a task", "s", [each.wall_s for each in done])
     yield _one(system, "tokens sent for each right one", "", tokens / max(right, 1))
@@ -145,9 +152,10 @@ def _troubles(trouble: Trouble, tasks: int) -> str:
     poisoned = [trouble.poison(name) for name in names]
     poisons = ", ".join(f"{poisoned.count(kind)} {kind}" for kind in POISONS)
     return (
-        f"{killed} programs killed, {sum(map(trouble.slow, names))} tools that hang, "
+        f"{killed} programs to be killed, should they still be at work at a moment of their usual time "
+        f"alone, {sum(map(trouble.slow, names))} tools that hang, "
         f"{sum(map(trouble.rambling, names))} answers in prose, poisoned subagents ({poisons}), "
-        f"and one of {len(CALLS)} faults in every eighth model call"
+        f"and one of {len(CALLS)} faults in {CALL_SHARE:.0%} of the steps, at the first model call of each"
     )
 
 

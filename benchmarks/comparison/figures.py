@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.comparison import install
+from benchmarks.places import ROOT
 from benchmarks.rows import spread
 
 
@@ -69,6 +71,8 @@ class Where(_Frozen):
     machine: str
     date: str
     versions: dict[str, str]
+    commit: str = ""
+    """Of the checkout, with a + when files differed from it; empty where there is none."""
 
     @classmethod
     def here(cls) -> Where:
@@ -81,7 +85,10 @@ class Where(_Frozen):
         crew = {name: install.CREWAI.version(name) for name in ("crewai",)}
         python = {"Python": platform.python_version()}
         return cls(
-            machine=machine, date=datetime.date.today().isoformat(), versions=python | own | peers | crew
+            machine=machine,
+            date=datetime.date.today().isoformat(),
+            versions=python | own | peers | crew,
+            commit=_commit(),
         )
 
 
@@ -103,7 +110,16 @@ class Part:
     measure: Callable[[bool, int, str], Finding]
 
 
-_LANGGRAPH = ("deepagents", "langgraph", "langgraph-checkpoint-postgres", "langchain-anthropic")
+_LANGGRAPH = ("deepagents", "langgraph", "langgraph-checkpoint-postgres", "langchain", "langchain-anthropic")
+
+
+def _commit() -> str:
+    asked = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return said.stdout.strip()
 
 
 def _processor() -> str:

@@ -15,6 +15,10 @@ _PLACE = ROOT / "build" / "peers"
 _PINS = Path(__file__).parent / "peers"
 
 
+class NotInstalled(Exception):
+    """A peer's environment cannot be made."""
+
+
 @dataclass(frozen=True)
 class Environment:
     """A virtual environment with what one of the files of pins names."""
@@ -25,7 +29,7 @@ class Environment:
         """Its interpreter; it is made when there is none.
 
         Raises:
-            RuntimeError: it cannot be installed.
+            NotInstalled: it cannot be.
         """
         pins = _PINS / f"{self.name}.txt"
         key = hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()[:12]
@@ -58,4 +62,7 @@ CREWAI = Environment("crewai")
 def _run(*command: str) -> None:
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
     if ended.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with {ended.returncode}; its error is on stderr.")
+        raise NotInstalled(
+            f"A peer cannot be installed: {' '.join(command)} ended with {ended.returncode}; "
+            "mend what it says above."
+        )

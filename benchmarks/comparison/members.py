@@ -90,7 +90,7 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
             f"{MODELS.writing}, the router {MODELS.routing}.",
             "A mark for the cache finds only what ends at most 20 blocks before it, so that a turn with more "
             "calls and results is paid for anew; the second cost is that without this rule. No real service "
-            "was asked.",
+            "was asked. A prefix of less than 1,024 tokens is not cached, for any of the models.",
             "The model is scripted and finds everything it reads: how good the answers are is not measured.",
         ),
     )

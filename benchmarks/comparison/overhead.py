@@ -15,7 +15,16 @@ import psycopg
 
 from benchmarks.comparison.figures import Finding, Part, Series
 from benchmarks.comparison.running import desk
-from benchmarks.comparison.systems import BARE, DEEPAGENTS, HARNESS, SESSIONS, System, configurations
+from benchmarks.comparison.systems import (
+    BARE,
+    CREWAI,
+    CREWAI_CANNOT,
+    DEEPAGENTS,
+    HARNESS,
+    SESSIONS,
+    System,
+    configurations,
+)
 from benchmarks.comparison.work import Work
 from tests.kit.processes import tree
 
@@ -61,6 +70,12 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
         series=tuple(each for where, found in costs.items() for each in _series(*where, found)),
         axis="subagents",
         configurations=configurations(SYSTEMS),
+        notes=(
+            "CPU is that of the program, its children and the server of Postgres; memory is PSS of the "
+            "program and "
+            "its children, looked at during the run for at most a twentieth of its time.",
+            f"{CREWAI.name} is left out: {CREWAI_CANNOT['more than 8']}.",
+        ),
         seed=seed,
     )
 

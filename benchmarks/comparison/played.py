@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from benchmarks.comparison.prompt import tokens_in
 from benchmarks.comparison.work import FOUND, LEAD, RESEARCHER, SUBJECT, finding, reported
 from tests.kit.script import Block, Reply, Request, Tokens, structured, text, tool_use
 
 ROUNDS = 3
 """How often a lead hands out what has not come back."""
 
+GIVES_UP_AFTER = 3
+"""So many failures of its tool, one after another, and a researcher says so and ends."""
+
 PIECE = 6
 """Tokens in a piece of a stream."""
 
 _STEP = re.compile(r"step \d+: ([0-9a-f]{8})")
+_GIVEN_UP = re.compile(r"I give (topic-\d+-\d+) up")
 
 ONCE_MORE = "Somebody else has failed."
 
@@ -71,7 +77,9 @@ def plays(
     request: Request, first_token_s: float = 0.0, tokens: int = 0, tokens_a_second: float = 60.0
 ) -> Reply:
     """Answer as lead or researcher, after so long, with so many tokens in all at such a speed."""
-    said = replace(answer(request), usage=Tokens(len(request.raw) // 4, max(tokens, 20)))
+    said = answer(request)
+    written = tokens_in(len(json.dumps(said.content, ensure_ascii=False)))
+    said = replace(said, usage=Tokens(tokens_in(len(request.raw)), max(tokens, written)))
     speaking_s = tokens / tokens_a_second
     if not tokens or not request.body.get("stream"):
         return replace(said, first_token_s=first_token_s + speaking_s)
@@ -134,12 +142,20 @@ def _researcher(request: Request) -> Reply:
     subject, facts = subject_of(request), facts_of(request)
     steps = re.search(r"There are (\d+) steps", request.system_text)
     assert steps is not None, "its prompt says so"
+    said = finding(subject, facts)
     if len(facts) < int(steps[1]):
         tool = look_of(request)
         assert tool is not None, "a researcher that has not seen all has its tool"
-        return Reply([tool_use(tool, {"subject": subject, "step": len(facts)})])
-    said = finding(subject, facts)
+        if _failures(request, tool) < GIVES_UP_AFTER:
+            return Reply([tool_use(tool, {"subject": subject, "step": len(facts)})])
+        said = f"I give {subject} up: {tool} fails."
     return Reply([structured({"finding": said}) if request.answer_schema else text(said)])
+
+
+def _failures(request: Request, tool: str) -> int:
+    """How often the tool has failed since it last told something."""
+    told = [bool(_STEP.search(result.text)) for result in request.tool_results(tool)]
+    return len(told) - max((place for place, found in enumerate(told, 1) if found), default=0)
 
 
 def _handed_out(request: Request) -> list[Any]:
@@ -149,7 +165,8 @@ def _handed_out(request: Request) -> list[Any]:
 def _lead(request: Request) -> Reply:
     asked = list(dict.fromkeys(SUBJECT.findall(request.first_user_text)))
     found = found_in(request)
-    missing = [each for each in asked if each not in found]
+    given_up = {name for said in _texts(request) for name in _GIVEN_UP.findall(said)}
+    missing = [each for each in asked if each not in found and each not in given_up]
     tool = next((name for name in DELEGATING if request.offers(name)), None)
     rounds = _rounds(request)
     if tool is None or not missing or rounds == ROUNDS:

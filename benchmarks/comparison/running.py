@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
 
@@ -28,14 +28,17 @@ from tests.kit.scripted_api import ScriptedProcess, scripted_process
 PLAYS = "benchmarks.comparison.played:plays"
 PATIENCE_S = 600.0
 SAMPLING_S = 0.25
+LOOKING = 0.05
+"""The most of a core that looking at memory may take; a tree of many processes takes milliseconds."""
 
 
 @dataclass(frozen=True)
 class Ended:
     """How a program ended: its exit code, its report if it gave one, and what it cost.
 
-    Seconds of CPU are those of the program and of all its children that it waited for; `pss_mb` is the most
-    that its processes together ever had, looked at every quarter of a second; 0 if nobody looked.
+    Seconds of CPU are those of the program and of all its children that it waited for, provided that no other
+    program ends meanwhile; `pss_mb` is the most that its processes together ever had, looked at every quarter
+    of a second at most; 0 if nobody looked.
     """
 
     code: int
@@ -52,8 +55,8 @@ class Program:
 
     process: subprocess.Popen[bytes]
     began: float
-    output: IO[bytes]
-    errors: IO[bytes]
+    output: Path
+    errors: Path
 
     def kill(self) -> None:
         """Kill it with SIGKILL; its children live on."""
@@ -79,8 +82,7 @@ class Program:
                 code = -1
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        lines = Path(self.output.name).read_text().splitlines()
-        said = Path(self.errors.name).read_text()
+        lines, said = self.output.read_text().splitlines(), self.errors.read_text()
         return Ended(code, _report(lines), time.monotonic() - self.began, used, max(pss, default=0.0), said)
 
 
@@ -100,18 +102,19 @@ class Desk:
         """Start its program, or the one that resumes."""
         folder = Path(self.given.folder)
         number = len(list(folder.glob("*.out")))
-        output, errors = ((folder / f"{number}.{end}").open("wb") for end in ("out", "err"))
+        said = {end: folder / f"{number}.{end}" for end in ("out", "err")}
         began = time.monotonic()
-        process = subprocess.Popen(
-            self.system.command(self.given, resume=resume),
-            cwd=folder,
-            env=self.system.env(self.given, self.api.base_url, resume=resume),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=errors,
-            start_new_session=True,
-        )
-        return Program(process, began, output, errors)
+        with said["out"].open("wb") as output, said["err"].open("wb") as errors:
+            process = subprocess.Popen(
+                self.system.command(self.given, resume=resume),
+                cwd=folder,
+                env=self.system.env(self.given, self.api.base_url, resume=resume),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+            )
+        return Program(process, began, said["out"], said["err"])
 
     def calls(self) -> list[Call]:
         """What the model was asked."""
@@ -180,9 +183,12 @@ def _memory(pid: int) -> Iterator[list[float]]:
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(SAMPLING_S):
+        pause_s = SAMPLING_S
+        while not over.wait(pause_s):
+            began = time.thread_time()
             with contextlib.suppress(psutil.NoSuchProcess):
                 seen.append(sum(map(pss_mb, (psutil.Process(pid), *tree(pid)))))
+            pause_s = max(SAMPLING_S, (time.thread_time() - began) / LOOKING)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

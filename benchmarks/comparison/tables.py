@@ -53,9 +53,10 @@ def page(all_results: Sequence[Results]) -> str:
 def _where(results: Results) -> str:
     where, (before, after) = results.where, results.load
     versions = ", ".join(f"{name} {version}" for name, version in where.versions.items())
+    commit = f" at {where.commit}" if where.commit else ""
     return (
-        f"`{results.command}`, {where.date}, on {where.machine}; load {before:.1f} before, {after:.1f} after"
-        f". {versions}."
+        f"`{results.command}`{commit}, {where.date}, on {where.machine}; load {before:.1f} before, "
+        f"{after:.1f} after. {versions}."
     )
 
 

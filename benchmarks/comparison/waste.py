@@ -18,13 +18,13 @@ from dataclasses import dataclass, fields
 
 from benchmarks.comparison.figures import Finding, Part, Series
 from benchmarks.comparison.played import stage_of
+from benchmarks.comparison.prompt import tokens_in
 from benchmarks.comparison.running import Desk, Ended, desk
-from benchmarks.comparison.systems import BARE, CREWAI, DEEPAGENTS, HARNESS, System, configurations
+from benchmarks.comparison.systems import SYSTEMS, System, configurations
 from benchmarks.comparison.work import Work
 from benchmarks.rows import spread
 from tests.kit.calls import Call
 
-SYSTEMS = (HARNESS, BARE, DEEPAGENTS, CREWAI)
 CALL_S = 0.4
 """How long the model takes for an answer."""
 
@@ -164,8 +164,8 @@ def _on_the_wire(call: Call, killed: float) -> bool:
     return call.received_at < killed and (call.ended_at is None or call.ended_at > killed)
 
 
-def _tokens(call: Call) -> float:
-    return len(call.request.raw) / 4
+def _tokens(call: Call) -> int:
+    return tokens_in(len(call.request.raw))
 
 
 PART = Part("waste", measure)

@@ -40,7 +40,7 @@ def test_the_bare_store_keeps_the_same_entries(postgres: EmbeddedServer) -> None
 
 
 async def test_what_the_meter_itself_does_is_no_step(dsn: str) -> None:
-    """The bytes that a look logs are nobody's: steps that write nothing stay at nothing."""
+    """Steps that write nothing hold nothing, and what was taken is read back as it was."""
     async with Meter.on(dsn, (1, 2)) as meter:
         await meter.stepped()
         await meter.stepped()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.comparison.played import DELEGATING, ROUNDS, answer, stage_of
+from benchmarks.comparison.played import DELEGATING, GIVES_UP_AFTER, ROUNDS, answer, stage_of
 from benchmarks.comparison.work import LEAD, Work, fact, finding
 from tests.kit.script import Request
 
@@ -66,6 +66,24 @@ def test_no_coworker_gets_two_tasks() -> None:
     tool = "delegate_work_to_coworker"
     calls = answer(asked(LEAD, tool, [{"role": "user", "content": WORK.question}])).content
     assert len({call["input"]["coworker"] for call in calls}) == WORK.subjects
+
+
+def test_a_researcher_gives_a_tool_up_that_fails_again_and_again() -> None:
+    """It says so after some failures in a row, not before, and the lead then reports without it."""
+    name, tool = WORK.names[0], "mcp__desk__look"
+    messages: list[dict[str, Any]] = [{"role": "user", "content": f"Research {name}."}]
+    seen = [f"{name}, step 0: {fact(name, 0)}", *["It is gone."] * GIVES_UP_AFTER]
+    for told in seen:
+        calls = answer(asked(WORK.researcher, tool, messages)).content
+        assert [call["name"] for call in calls] == [tool]
+        messages += [said(calls), results(told)]
+    (last,) = answer(asked(WORK.researcher, tool, messages)).content
+    assert last["text"] == f"I give {name} up: {tool} fails."
+    question = {"role": "user", "content": WORK.question}
+    calls = answer(asked(LEAD, "Agent", [question])).content
+    told_lead = [question, said(calls), results(last["text"], *FOUND[1:])]
+    (report,) = answer(asked(LEAD, "Agent", told_lead)).content
+    assert report["text"] == WORK.report.replace(FOUND[0] + "\n", "")
 
 
 def test_a_researcher_looks_step_by_step_and_says_what_it_saw() -> None:

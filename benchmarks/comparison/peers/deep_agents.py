@@ -1,7 +1,7 @@
-"""deepagents on LangGraph: `python -m benchmarks.comparison.peers.deep_agents start|resume [typed] GIVEN`.
+"""deepagents on LangGraph: `python -m benchmarks.comparison.peers.deep_agents start|resume GIVEN`.
 
 A deep agent hands its subjects to a declared subagent. Each step is committed to Postgres before the next one
-begins, and `resume` goes on from the last of them. With `typed` a researcher answers in a schema.
+begins, and `resume` goes on from the last of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
-from pydantic import BaseModel
 
 from benchmarks.comparison.work import ABOUT_LOOK, ABOUT_RESEARCHER, LEAD, MODEL, Given, look
 
@@ -34,13 +33,7 @@ CONNECTIONS = 20
 _ALONE = "select pg_try_advisory_lock(1) as mine"
 
 
-class Finding(BaseModel):
-    """What a researcher found."""
-
-    finding: str
-
-
-def agent(given: Given, saver: AsyncPostgresSaver, typed: bool) -> Any:
+def agent(given: Given, saver: AsyncPostgresSaver) -> Any:
     """Set the lead and its subagent up, as the documentation says for networks and tools that fail."""
 
     @tool("look", description=ABOUT_LOOK)
@@ -64,7 +57,7 @@ def agent(given: Given, saver: AsyncPostgresSaver, typed: bool) -> Any:
     return create_deep_agent(
         model=ChatAnthropic(model_name=MODEL, timeout=REQUEST_S, max_retries=RETRIES, stop=None),
         system_prompt=LEAD,
-        subagents=[researcher | ({"response_format": Finding} if typed else {})],
+        subagents=[researcher],
         middleware=[
             ModelRetryMiddleware(max_retries=3, on_failure="error"),
             ToolErrorMiddleware(lambda error, call: f"{call.tool_call['name']} failed: {error!r}"),
@@ -73,7 +66,7 @@ def agent(given: Given, saver: AsyncPostgresSaver, typed: bool) -> Any:
     )
 
 
-async def main(given: Given, resume: bool, typed: bool) -> str:
+async def main(given: Given, resume: bool) -> str:
     """Do the work, or go on with it."""
     settings = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     async with AsyncConnectionPool(given.dsn, max_size=CONNECTIONS, kwargs=settings, open=False) as pool:
@@ -82,7 +75,7 @@ async def main(given: Given, resume: bool, typed: bool) -> str:
         thread = {"configurable": {"thread_id": given.id}}
         begun = resume and await saver.aget_tuple(thread) is not None
         asked = None if begun else {"messages": [{"role": "user", "content": given.work.question}]}
-        state = await agent(given, saver, typed).ainvoke(asked, thread, durability="sync")
+        state = await agent(given, saver).ainvoke(asked, thread, durability="sync")
     return str(state["messages"][-1].text)
 
 
@@ -97,6 +90,6 @@ async def set_up(saver: AsyncPostgresSaver, pool: AsyncConnectionPool[Any]) -> N
 
 
 if __name__ == "__main__":
-    *ways, told = sys.argv[1:]
-    work = main(Given.read(told), "resume" in ways, "typed" in ways)
+    way, told = sys.argv[1:]
+    work = main(Given.read(told), way == "resume")
     print(json.dumps({"report": asyncio.run(work)}))

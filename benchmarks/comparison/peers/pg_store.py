@@ -10,9 +10,15 @@ from psycopg import AsyncConnection
 
 _TABLE = """
 create table if not exists entry (
-    n bigint generated always as identity primary key,
-    owner text not null, session_id text not null, subpath text not null, entry json not null
+    n bigint generated always as identity,
+    owner text not null, session_id text not null, subpath text not null, entry json not null,
+    primary key (owner, session_id, subpath, n)
 )
+"""
+
+_APPEND = """
+insert into entry (owner, session_id, subpath, entry)
+select %s, %s, %s, said::json from unnest(%s::text[]) with ordinality as one (said, place) order by place
 """
 
 
@@ -32,6 +38,10 @@ class PgStore(SessionStore):
             await connection.execute(_TABLE)
         return cls(connection, owner)
 
+    async def close(self) -> None:
+        """Hang up."""
+        await self._connection.close()
+
     async def newest(self) -> str | None:
         """The session that was begun last, if any has an entry."""
         asked = "select session_id from entry where owner = %s and subpath = '' order by n desc limit 1"
@@ -41,24 +51,19 @@ class PgStore(SessionStore):
     async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
         """Keep entries; all of them or none."""
         to = (self._owner, key["session_id"], key.get("subpath", ""))
-        rows = [(*to, json.dumps(entry)) for entry in entries]
-        async with self._connection.transaction(), self._connection.cursor() as cursor:
-            await cursor.executemany(
-                "insert into entry (owner, session_id, subpath, entry) values (%s, %s, %s, %s)", rows
-            )
+        await self._connection.execute(_APPEND, (*to, [json.dumps(entry) for entry in entries]))
 
     async def load(self, key: SessionKey) -> list[SessionStoreEntry] | None:
         """Give a transcript back."""
-        of = (key["session_id"], key.get("subpath", ""))
-        rows = await self._rows(
-            "select entry from entry where session_id = %s and subpath = %s order by n", of
-        )
+        of = (self._owner, key["session_id"], key.get("subpath", ""))
+        asked = "select entry from entry where owner = %s and session_id = %s and subpath = %s order by n"
+        rows = await self._rows(asked, of)
         return [row[0] for row in rows] or None
 
     async def list_subkeys(self, key: SessionListSubkeysKey) -> list[str]:
         """Name the transcripts of a session's subagents."""
-        asked = "select distinct subpath from entry where session_id = %s and subpath <> ''"
-        return [row[0] for row in await self._rows(asked, (key["session_id"],))]
+        asked = "select distinct subpath from entry where owner = %s and session_id = %s and subpath <> ''"
+        return [row[0] for row in await self._rows(asked, (self._owner, key["session_id"]))]
 
     async def _rows(self, asked: str, given: tuple[str, ...]) -> list[tuple[Any, ...]]:
         return await (await self._connection.execute(asked.encode(), given)).fetchall()
