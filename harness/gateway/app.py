@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from aiohttp import web
@@ -106,9 +105,7 @@ class Gateway:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         door = self._doors.get(request.headers.get("x-api-key", bearer))
         if door is None:
-            return error(
-                401, "authentication_error", "This token is not good for any agent run that is at work."
-            )
+            return _turned_away()
         body = await request.read()
         try:
             parsed = json.loads(body)
@@ -116,14 +113,14 @@ class Gateway:
             parsed = None
         if not isinstance(parsed, dict):
             return error(400, "invalid_request_error", "The request's body is not a JSON object.")
-        if self.stopping.asked.is_set():
-            return await self._hold(door, parsed)
         try:
-            call = await self._admitted(door, body, parsed, request.headers)
+            call = await self._admitted(door, body, parsed, request)
         except LeaseLost as problem:
             return error(402, "billing_error", str(problem))
         except BudgetSpent as spent:
             return await self._stop_for(spent, door, parsed)
+        if isinstance(call, web.Response):
+            return call
         if isinstance(call, Refused):
             return error(402, "billing_error", call.problem)
         if isinstance(call, KeptResponse):
@@ -142,14 +139,21 @@ class Gateway:
             return await self._stop_for(spent, door, parsed)
 
     async def _admitted(
-        self, door: Door, body: bytes, request: dict[str, Any], headers: Mapping[str, str]
-    ) -> Call | KeptResponse | Refused:
-        """Admit a call; where calls on the wire take up its tenant's budget, once they leave enough of it."""
+        self, door: Door, body: bytes, parsed: dict[str, Any], request: web.Request
+    ) -> Call | KeptResponse | Refused | web.Response:
+        """Admit a call; where calls on the wire take up its tenant's budget, once they leave enough of it.
+
+        A response is for a call that may not begin any more: its agent has ended, or the session stops.
+        """
         while True:
+            if door.closed.is_set() or request.transport is None:
+                return _turned_away()
+            if self.stopping.asked.is_set():
+                return await self._hold(door, parsed)
             try:
-                return await door.admit(body, request, headers)
+                return await door.admit(body, parsed, request.headers)
             except BudgetSpent as spent:
-                if not spent.passing or self.stopping.asked.is_set() or door.closed.is_set():
+                if not spent.passing:
                     raise
             door.alive("waiting for calls that take up the tenant's budget")
             await asyncio.sleep(ROOM_PAUSE_S)
@@ -169,3 +173,7 @@ class Gateway:
         else:
             await door.closed.wait()
         return error(402, "billing_error", "The session is being stopped.")
+
+
+def _turned_away() -> web.Response:
+    return error(401, "authentication_error", "This token is not good for any agent run that is at work.")

@@ -45,6 +45,8 @@ LONGEST_PAUSE_S = 30.0
 
 _LAST_EVENT = b"event: message_stop"
 
+_DROPPED = "It was not sent: its agent's process has ended, or its session is being stopped."
+
 
 @dataclass
 class Relay:
@@ -63,6 +65,9 @@ class Relay:
         """Send the request, again while that may help, and relay the answer."""
         try:
             while True:
+                # One that stopping finds committed, but not sent, is still sent: only no further attempt is.
+                if self._gone() or (self.call.attempts and not self._wanted()):
+                    raise CallDropped(_DROPPED)
                 response = await self._attempt(upstream)
                 if response is not None:
                     return response
@@ -112,6 +117,9 @@ class Relay:
             if self._begun or last:
                 raise
             failed, pause = Failed(None, str(problem), problem.sent), _pause(self.call.tries, None)
+        if not self._wanted():
+            # Before anything is reserved: a budget without room for it is nobody's concern.
+            raise CallDropped(_DROPPED)
         await self.door.retried(self.call, failed, pause, instead)
         await asyncio.sleep(pause)
         return None
@@ -132,9 +140,11 @@ class Relay:
             wanted=self._wanted,
         )
 
+    def _gone(self) -> bool:
+        return self.request.transport is None or self.door.closed.is_set()
+
     def _wanted(self) -> bool:
-        gone = self.request.transport is None or self.door.closed.is_set()
-        return not gone and not self.stopping.asked.is_set()
+        return not self._gone() and not self.stopping.asked.is_set()
 
     def _instead(self, status: int | None, refusal: ErrorBody | None = None) -> str | None:
         """The model that is asked after this refusal, which is the last of its own model's."""

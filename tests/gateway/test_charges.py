@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from harness.gateway import app
 from harness.gateway.upstream import Answer, Outgoing, Upstream, UpstreamLost
 from harness.pricing import cost_usd, most
 from harness.records import Usage
+from harness.stopping import Stop
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
 from harness.store.ledger import sweep
@@ -56,6 +58,15 @@ class Losing:
 
     async def close(self) -> None:
         await self._upstream.close()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Two calls under way, and what lets the service answer."""
+
+    first: asyncio.Task[httpx.Response]
+    second: asyncio.Task[httpx.Response]
+    goes_on: threading.Event
 
 
 @pytest.fixture
@@ -126,6 +137,96 @@ async def test_a_call_waits_for_those_on_the_wire_to_leave_room(bench: Bench, da
     assert [answer.status_code for answer in await asyncio.gather(first, second)] == [200, 200]
     assert bench.gateway.stopping.order is None
     assert await spent(database) == settled(2)
+
+
+@pytest.fixture
+async def waiting(bench: Bench, database: Database) -> AsyncIterator[Waiting]:
+    """A call on the wire, and one behind it that waits for room in the budget."""
+    goes_on = threading.Event()
+    bench.api.script = lambda request: Reply([text("At last.")], usage=SPENT, hold=goes_on)
+    await set_limits(database, "t", {"daily_usd": (BOUND.usd or 0) * 1.5})
+    first = asyncio.create_task(bench.send())
+    await until(lambda: bench.api.calls.messages(), "the first call to be on the wire")
+    doing: list[str] = []
+    bench.door.alive = doing.append
+    second = asyncio.create_task(bench.send(step("How?")))
+    await until(lambda: any("budget" in each for each in doing), "the second call to wait")
+    yield Waiting(first, second, goes_on)
+    goes_on.set()
+
+
+async def test_a_call_whose_agent_has_ended_waits_no_longer(
+    bench: Bench, database: Database, waiting: Waiting
+) -> None:
+    """It is nobody's any more: the session does not stop for want of room for it."""
+    bench.gateway.close_door(bench.token)
+    assert (await waiting.second).status_code == 401
+    waiting.goes_on.set()
+    assert (await waiting.first).status_code == 200
+    assert bench.gateway.stopping.order is None
+    assert len(bench.api.calls.messages()) == 1
+    assert await spent(database) == settled()
+
+
+@pytest.mark.parametrize("how", ["ended", "left"])
+async def test_a_call_that_nobody_waits_for_is_not_sent_once_there_is_room(
+    bench: Bench, database: Database, waiting: Waiting, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Its agent has ended, or the CLI that asked is gone: it would be paid for in vain."""
+    monkeypatch.setattr(app, "ROOM_PAUSE_S", 0.5)
+    await asyncio.sleep(0.1)
+    if how == "ended":
+        bench.gateway.close_door(bench.token)
+    else:
+        waiting.second.cancel()
+    waiting.goes_on.set()
+    await waiting.first
+    await asyncio.gather(waiting.second, return_exceptions=True)
+    await asyncio.sleep(2 * app.ROOM_PAUSE_S)
+    assert bench.gateway.stopping.order is None
+    assert len(bench.api.calls.messages()) == 1
+    assert await spent(database) == settled()
+
+
+async def test_a_call_that_waits_for_room_is_held_when_the_session_stops(
+    bench: Bench, waiting: Waiting
+) -> None:
+    """The agent run is at rest, and the reason stays the one that was given."""
+    stopping = bench.gateway.stopping
+    stopping.ask(Stop("Enough."))
+    await until(lambda: stopping.holds(bench.run.id), "the call to be held")
+    assert stopping.order == Stop("Enough.")
+    waiting.goes_on.set()
+    bench.gateway.close_door(bench.token)
+    assert (await waiting.second).status_code == 402
+    assert len(bench.api.calls.messages()) == 1
+
+
+@pytest.mark.parametrize("how", ["ended", "stopped"])
+@pytest.mark.parametrize("when", ["before the refusal", "in the pause"])
+async def test_no_further_attempt_is_made_for_nobody(
+    bench: Bench, database: Database, how: str, when: str
+) -> None:
+    """What was reserved for it is given back."""
+    goes_on = threading.Event()
+    if when == "in the pause":
+        bench.api.script = once(refused(500, retry_after=0.5))
+    else:
+        bench.api.script = once(Reply(status=500, hold=goes_on))
+    sending = asyncio.create_task(bench.send())
+    await until(lambda: bench.api.calls.messages(), "the call to be on the wire")
+    if when == "in the pause":
+        await until(lambda: any(call.retries for call in bench.run.open_calls.values()), "the pause")
+    if how == "ended":
+        bench.gateway.close_door(bench.token)
+    else:
+        bench.gateway.stopping.ask(Stop("Enough."))
+    goes_on.set()
+    assert (await sending).status_code == 529
+    retried = ["model.retried"] if when == "in the pause" else []
+    assert await bench.kinds() == ["model.requested", *retried, "model.failed"]
+    assert len(bench.api.calls.messages()) == 1
+    assert await spent(database) == Spent()
 
 
 async def test_attempts_that_the_service_refuses_are_one_reservation(

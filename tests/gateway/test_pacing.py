@@ -152,8 +152,10 @@ async def test_two_tenants_with_much_to_do_share(bench: Bench, other: Bench, api
 async def test_a_call_that_nobody_wants_any_more_is_not_sent(bench: Bench, api: ScriptedApi) -> None:
     """Its process ended while it waited: nothing is sent or paid, and its end is in the journal."""
     api.script = refusing_once(refused(429, "Too many requests.", retry_after=300))
+    heard: list[str] = []
+    bench.door.alive = heard.append
     waiting = asyncio.create_task(bench.send())
-    await until(lambda: "model.retried" in _kinds(bench), "the refusal")
+    await until(lambda: rates.WAITING in heard, "the call to wait in line")
     bench.gateway.close_door(bench.token)
     await bench.gateway.settle(bench.door)
     assert (await waiting).status_code == 529
