@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import secrets
+import time
 from typing import Any, Literal
 
 from aiohttp import web
@@ -22,10 +24,13 @@ from harness.gateway.upstream import Upstream
 from harness.limits import Refused
 from harness.stopping import Stop, Stopping
 from harness.store.journal import KeptResponse
-from harness.store.ledger import hold
+from harness.store.ledger import hold, sweep
 
 ROOM_PAUSE_S = 0.5
 """Before it is asked again whether calls on the wire have left room in a tenant's budget."""
+
+SWEEP_S = 5.0
+"""Between two looks for calls in the way that nobody will settle: their session's lease has ended."""
 
 
 class Gateway:
@@ -45,6 +50,7 @@ class Gateway:
         self._upstream = upstream
         self._doors: dict[str, Door] = {}
         self._reading: dict[asyncio.Task[web.StreamResponse], Door] = {}
+        self._swept = -math.inf
         # Size 0: how large a request may be is for the model's service to say.
         application = web.Application(client_max_size=0)
         application.router.add_post("/v1/messages", self._messages)
@@ -156,6 +162,10 @@ class Gateway:
                 if not spent.passing:
                     raise
             door.alive("waiting for calls that take up the tenant's budget")
+            # Without a worker nobody else would look, and the call wait until its agent's time is up.
+            if time.monotonic() - self._swept > SWEEP_S:
+                self._swept = time.monotonic()
+                await sweep(door.journal.database)
             await asyncio.sleep(ROOM_PAUSE_S)
 
     async def _stop_for(self, spent: BudgetSpent, door: Door, request: dict[str, Any]) -> web.Response:

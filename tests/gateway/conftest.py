@@ -22,6 +22,7 @@ def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short waits between attempts, and no proxy of this machine before the played model."""
     monkeypatch.setattr(relay, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(app, "ROOM_PAUSE_S", 0.05)
+    monkeypatch.setattr(app, "SWEEP_S", 0.2)
     monkeypatch.setattr(replay, "CANCELLED_WAITS_S", 0.05)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)

@@ -19,13 +19,15 @@ from harness.records import Usage
 from harness.stopping import Stop
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
-from harness.store.ledger import sweep
+from harness.store.ledger import Entry, Reservation, sweep
 from harness.store.tenants import Spent, read_tenant, set_limits
 from tests.kit.databases import fresh_database
 from tests.kit.gateways import MODEL, Bench, bench_on, step
+from tests.kit.journals import requested
 from tests.kit.processes import until
 from tests.kit.script import Request
 from tests.kit.scripted_api import Reply, ScriptedApi, Tokens, refused, text
+from tests.kit.sessions import new_journal
 
 SPENT = Tokens(900, 80, 7, 11)
 USAGE = Usage(input_tokens=900, output_tokens=80, cache_read_input_tokens=7, cache_creation_input_tokens=11)
@@ -342,3 +344,25 @@ async def test_a_gateway_that_ends_with_a_call_on_the_wire_leaves_it_to_the_swee
     await bench.journal.lease.release()
     assert await sweep(database) == 1
     assert await spent(database) == lost(1)
+
+
+async def test_what_a_dead_session_has_reserved_is_not_waited_for(bench: Bench, database: Database) -> None:
+    """Its lease has ended, and no worker sweeps: the call that waits for it is soon refused for good."""
+    dead = await new_journal(database)
+    held = Reservation("t", MODEL, BOUND.tokens, BOUND.usd)
+    await dead.append(requested(held.id), entry=Entry(begins=held))
+    await set_limits(database, "t", {"daily_usd": (BOUND.usd or 0) * 1.5})
+    waiting = asyncio.create_task(bench.send())
+    stopping = bench.gateway.stopping
+    await asyncio.sleep(2 * app.ROOM_PAUSE_S)
+    assert stopping.order is None
+    await database.run(
+        "UPDATE session SET lease_until = '-infinity' WHERE id = %(id)s", {"id": dead.session_id}
+    )
+    await until(lambda: stopping.holds(bench.run.id), "the call to be held")
+    assert stopping.order is not None
+    assert "harness tenants set t --daily-usd AMOUNT" in stopping.order.reason
+    assert bench.api.calls.messages() == []
+    assert await spent(database) == lost(1)
+    bench.gateway.close_door(bench.token)
+    await waiting
