@@ -171,21 +171,26 @@ class Relay:
         self._begun = True
         with _perhaps_alone():
             await response.prepare(self.request)
-        async for chunk in answer.chunks:
-            reader.feed(chunk)
-            self.door.alive("reading the model's answer")
-            self.call.message_id = reader.message_id
-            if first_token is None and reader.content_seen:
-                first_token = datetime.now(UTC)
-            if reader.complete and used is None:
-                # Only the end has to wait for the commit.
-                before, mark, after = chunk.rpartition(_LAST_EVENT)
-                await _pass_on(response, before)
-                raw = bytes(reader.raw)
-                message = reader.message or _summary(reader)
-                used = await self.door.completed(self.call, message, first_token, answer.headers, raw)
-                chunk = mark + after
-            await _pass_on(response, chunk)
+        try:
+            async for chunk in answer.chunks:
+                reader.feed(chunk)
+                self.door.alive("reading the model's answer")
+                self.call.message_id = reader.message_id
+                if first_token is None and reader.content_seen:
+                    first_token = datetime.now(UTC)
+                if reader.complete and used is None:
+                    # Only the end has to wait for the commit.
+                    before, mark, after = chunk.rpartition(_LAST_EVENT)
+                    await _pass_on(response, before)
+                    raw = bytes(reader.raw)
+                    message = reader.message or _summary(reader)
+                    used = await self.door.completed(self.call, message, first_token, answer.headers, raw)
+                    chunk = mark + after
+                await _pass_on(response, chunk)
+        except UpstreamLost:
+            # A break behind the last event takes nothing away: the answer is there, and booked.
+            if used is None:
+                raise
         if used is not None:
             await answer.settle(used.output_tokens)
             return response

@@ -8,6 +8,8 @@ import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ import pytest
 
 from harness import events as ev
 from harness.gateway import relay
+from harness.gateway.upstream import Answer, Outgoing, Upstream, UpstreamLost
 from harness.pricing import cost_usd
 from harness.records import Limits, Usage, derived_id
 from harness.redaction import REDACTED, Redactor
@@ -449,6 +452,36 @@ async def test_a_cut_stream_is_broken_off_and_unattributed(bench: Bench, fault: 
     assert bench.run.usage == Usage(attempts=1, unattributed_calls=1)
     assert (await bench.last()).problem
     assert bench.run.steps == 0
+
+
+class Breaking:
+    """An upstream whose connection breaks behind the last event of an answer."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    @asynccontextmanager
+    async def send(self, call: Outgoing) -> AsyncIterator[Answer]:
+        async with self._upstream.send(call) as answer:
+            yield replace(answer, chunks=self._broken(answer.chunks))
+
+    async def _broken(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            yield chunk
+        raise UpstreamLost("The connection broke.")
+
+    async def close(self) -> None:
+        await self._upstream.close()
+
+
+async def test_a_break_behind_the_end_of_an_answer_is_no_loss(bench: Bench) -> None:
+    """It is committed once, as finished, and the client gets all of it."""
+    bench.gateway._upstream = Breaking(bench.gateway._upstream)
+    answer = await bench.send()
+    assert answer.text.rstrip().endswith('{"type": "message_stop"}')
+    await bench.gateway.settle(bench.door)
+    assert await bench.kinds() == ["model.requested", "model.finished"]
+    assert bench.run.usage == USED
 
 
 async def test_an_error_within_the_stream_is_passed_on(bench: Bench) -> None:
