@@ -125,6 +125,15 @@ async def test_a_call_is_reserved_while_it_is_on_the_wire_and_settled_by_its_ans
     assert await spent(database) == settled()
 
 
+async def test_an_answer_under_another_name_is_settled_at_the_price_of_what_was_asked(
+    bench: Bench, database: Database
+) -> None:
+    """It is booked under the name that was answered, and not among those of unknown price."""
+    bench.api.script = lambda request: Reply([text("x")], usage=SPENT, model=f"anthropic/{MODEL}")
+    await bench.send()
+    assert await spent(database) == settled()
+
+
 async def test_a_call_waits_for_those_on_the_wire_to_leave_room(bench: Bench, database: Database) -> None:
     """What they have reserved and do not use is enough for it: the session need not stop."""
     goes_on = threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,6 +93,18 @@ async def test_the_journal_says_who_answers_and_what_it_costs(bench: Bench, api:
     assert span["opened"]["request_model"] == MODEL
     assert span["closed"]["model"] == FALLBACK
     assert span["closed"]["retries"][0]["model"] == FALLBACK
+
+
+async def test_a_fallback_that_answers_under_another_name_has_its_own_price(
+    bench: Bench, api: ScriptedApi
+) -> None:
+    """Not that of the model in whose place it answers."""
+    api.script = lambda request: replace(
+        only_fallback(404, f"model: {MODEL}")(request), model=f"house/{request.model}"
+    )
+    await bench.send()
+    finished = await bench.last()
+    assert (finished.model, finished.cost_usd) == (f"house/{FALLBACK}", 1.0)
 
 
 async def test_the_fallback_is_tried_as_often_and_not_replaced(bench: Bench, api: ScriptedApi) -> None:

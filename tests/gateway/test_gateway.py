@@ -552,6 +552,19 @@ async def test_a_spent_budget_refuses_before_sending(database: Database, api: Sc
         assert await bench.kinds() == ["model.finished"]
 
 
+async def test_a_model_that_answers_under_another_name_costs_what_was_asked_for(
+    database: Database, api: ScriptedApi
+) -> None:
+    """As LiteLLM does: the name it gives has no price, and the budget is kept all the same."""
+    api.script = lambda request: Reply([text("x")], usage=SPENT, model=f"anthropic/{MODEL}")
+    async with bench_on(database, api, budget=0.001) as bench:
+        assert (await bench.send()).status_code == 200
+        answered = await bench.last()
+        assert (answered.model, answered.cost_usd) == (f"anthropic/{MODEL}", cost_usd(MODEL, USED))
+        assert (await bench.send(step("And?"))).status_code == 402
+        assert len(api.calls.messages()) == 1
+
+
 async def test_spent_steps_refuse_before_sending(database: Database, api: ScriptedApi) -> None:
     """Steps are counted over the run's processes, by the journal."""
     async with bench_on(database, api, limits=Limits(max_steps=2)) as bench:

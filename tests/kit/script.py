@@ -198,7 +198,8 @@ class Reply:
     `first_token_s` passes before the first byte, `between_blocks_s` between content blocks, and
     `between_deltas_s` between the pieces of a block. A block is sent in at most `deltas` pieces. With `hold`
     (an event, or a file that must come to exist) the reply waits after `hold_after` blocks; 0 is before the
-    first byte. A `status` other than 200 is sent with `error` as its message. `headers` are added.
+    first byte. A `status` other than 200 is sent with `error` as its message. `headers` are added. `model` is
+    the name that it answers under, where that is not the one it was asked by.
     """
 
     content: Sequence[Block] = ()
@@ -214,6 +215,7 @@ class Reply:
     status: int = 200
     error: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
 
 
 Script = Callable[[Request], Reply]

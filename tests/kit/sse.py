@@ -47,7 +47,7 @@ def message_of(reply: Reply, request: Request) -> dict[str, Any]:
         "id": f"msg_{uuid.uuid4().hex[:24]}",
         "type": "message",
         "role": "assistant",
-        "model": request.model,
+        "model": reply.model or request.model,
         "content": content,
         "stop_reason": reply.stop_reason or ("tool_use" if called else "end_turn"),
         "stop_sequence": None,
