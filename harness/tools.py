@@ -74,7 +74,9 @@ class Tool:
     `run` takes a `ToolContext` and an instance of `input`; it returns text or a model, which is given to the
     agent as JSON. It raises `ToolProblem` to answer with an error the agent can act on, and `Unavailable` for
     one that may pass: then it is run again, `tries` times in all, after pauses that grow. Each try has
-    `timeout_s` seconds; a try that took too long is repeated only if that does no harm (see `replay`).
+    `timeout_s` seconds. A try that took too long, or ended in a `TimeoutError` or for want of the store, is
+    repeated only if that does no harm (see `replay`). An unsafe tool raises `Unavailable` only where it is
+    sure that nothing has been done.
 
     With `cache_s` an answer is kept for so many seconds, and given to every call of the same tenant with the
     same input, in any session. It is for tools that only read, and whose answer depends on nothing but their

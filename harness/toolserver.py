@@ -27,6 +27,11 @@ Answer = Mapping[str, Any]
 
 FIRST_PAUSE_S = 0.25
 
+
+class _InVain(Unavailable):
+    """Something a tool waited for did not answer. The tool does not say that nothing has been done."""
+
+
 _TOOL_USE_ID: ContextVar[str | None] = ContextVar("tool_use_id", default=None)
 """The call that is being answered, as the CLI names it in a request's `_meta`."""
 
@@ -160,8 +165,9 @@ async def tried(tool: Tool, context: ToolContext, value: BaseModel) -> BaseModel
         try:
             return await _one_try(tool, context, value)
         except (Unavailable, TooSlow) as problem:
-            harmless = isinstance(problem, Unavailable) or tool.replay != "unsafe"
-            if number == tool.tries or not harmless:
+            # Only the tool itself can know that it has had no effect: an answer that was lost is no proof.
+            unknown = isinstance(problem, _InVain | TooSlow)
+            if number == tool.tries or (unknown and tool.replay == "unsafe"):
                 raise
         # Exponential with full jitter, so that tools that failed together do not come back together.
         await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S * 2**number))
@@ -175,10 +181,10 @@ async def _one_try(tool: Tool, context: ToolContext, value: BaseModel) -> BaseMo
             return await tool.run(context, value)
     except TimeoutError as problem:
         if not limit.expired():
-            raise Unavailable(f"{tool.name} waited for something in vain: {problem}.") from problem
+            raise _InVain(f"{tool.name} waited for something in vain: {problem}.") from problem
         raise TooSlow(f"{tool.name} did not answer within {tool.timeout_s:g} s.") from problem
     except StoreUnavailable as problem:
-        raise Unavailable(str(problem)) from problem
+        raise _InVain(str(problem)) from problem
 
 
 def _sdk_tool(

@@ -47,14 +47,27 @@ def failing(
     return Tool("fetch", "Fetches.", Given, run, replay, **given), ran
 
 
-@pytest.mark.parametrize(
-    "problem", [Unavailable("Away."), StoreUnavailable("No server."), TimeoutError("slow")]
-)
-async def test_what_may_pass_is_tried_again(problem: Exception) -> None:
+@pytest.mark.parametrize("replay", ["read_only", "idempotent", "unsafe"])
+async def test_what_may_pass_is_tried_again(replay: Replay) -> None:
     """Three tries by default, also of an unsafe tool that says itself that it could not begin."""
-    tool, ran = failing(problem, problem, replay="unsafe")
+    tool, ran = failing(*[Unavailable("Away.")] * 2, replay=replay)
     assert await tried(tool, CONTEXT, Given()) == "at last"
     assert len(ran) == 3
+
+
+@pytest.mark.parametrize("problem", [StoreUnavailable("No server."), TimeoutError("slow")])
+@pytest.mark.parametrize(("replay", "tries"), [("read_only", 3), ("idempotent", 3), ("unsafe", 1)])
+async def test_what_was_waited_for_in_vain_may_have_been_done(
+    problem: Exception, replay: Replay, tries: int
+) -> None:
+    """An order that is answered late was placed all the same: an unsafe tool places it once."""
+    tool, ran = failing(problem, problem, replay=replay)
+    if replay == "unsafe":
+        with pytest.raises(Unavailable, match=str(problem)):
+            await tried(tool, CONTEXT, Given())
+    else:
+        assert await tried(tool, CONTEXT, Given()) == "at last"
+    assert len(ran) == tries
 
 
 async def test_the_last_try_counts() -> None:
