@@ -329,13 +329,18 @@ class AgentRun:
 
     async def _note_process(self, slot: LaunchSlot, pid: int) -> None:
         here = Holder.here()
+        try:
+            process_started = psutil.Process(pid).create_time()
+        except psutil.Error as problem:
+            # It is gone already: an ending like that of any CLI whose pipe has broken.
+            raise ProcessLookupError(f"it was gone when it had just started ({problem})") from problem
         await self._view.record(
             ev.CliStarted(
                 attempt=self._view.run.attempt,
                 host=here.host,
                 boot_id=here.boot_id,
                 pid=pid,
-                process_started=psutil.Process(pid).create_time(),
+                process_started=process_started,
             )
         )
         slot.free()

@@ -1,9 +1,16 @@
-"""A CLI that outlived its harness, before the journal had its name."""
+"""CLIs that outlive their harness before the journal has their name, or do not live until then."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import psutil
+import pytest
+
+from harness import Harness
+from harness.settings import from_environment
+from harness.store.journal import read_events
 from tests.e2e.running import Desk
 from tests.e2e.scripts import REPORT
 from tests.kit.processes import alive, clis_using, until_sync
@@ -31,3 +38,29 @@ def test_a_cli_that_is_not_in_the_journal_yet_is_found_and_ended(
     assert (code, finished["report"]) == (0, REPORT)
     assert not any(alive(cli) for cli in survivors)
     assert clis_using(api.base_url) == []
+
+
+async def test_a_cli_that_dies_before_it_is_noted_is_launched_again(
+    home: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends like one that dies later: its session goes on, and is done."""
+    (home / "notes.md").write_text("# Tides\n\nTides turn twice a day because the earth turns below them.\n")
+    gone: list[int] = []
+    create_time = psutil.Process.create_time
+
+    def once_gone(process: psutil.Process) -> float:
+        if process.pid != os.getpid() and not gone:
+            gone.append(process.pid)
+            raise psutil.NoSuchProcess(process.pid)
+        return create_time(process)
+
+    monkeypatch.setattr(psutil.Process, "create_time", once_gone)
+    settings = from_environment(home, {"dsn": dsn, "home": home / "data"}, {})
+    async with Harness(project=home, settings=settings) as harness:
+        session = await harness.start(
+            "How often do tides turn?", sources=[home / "notes.md"], flow="single", upstream="offline"
+        )
+        assert (await session.result()).status == "done"
+        kinds = [event.payload.kind for event in await read_events(await harness.database(), session.id)]
+    assert len(gone) == 1
+    assert (kinds.count("agent_run.interrupted"), kinds.count("cli.started")) == (1, 1)
