@@ -106,11 +106,17 @@ class Engine:
                 raise session.lease.gone()
 
     def _reap(self) -> None:
-        """Let go of the agent runs that are done here; what one has raised is raised."""
+        """Let go of the agent runs that are done here; what one has raised is raised.
+
+        One that cannot go on asks the session to stop: what the others have on the wire is being paid for.
+        """
         for run_id, task in list(self._active.items()):
             if task.done():
                 del self._active[run_id]
-                task.result()
+                try:
+                    task.result()
+                except MustSuspend as problem:
+                    self._session.stopping.ask(self._session.on_trouble(str(problem)))
 
     async def _stop(self, order: Stop) -> None:
         """Wait until every agent run has come to its next checkpoint, or for the grace period; then leave."""

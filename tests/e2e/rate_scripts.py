@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
-from tests.e2e.crew import crew
+from tests.e2e.crew import crew, who
 from tests.e2e.scripts import alone
 from tests.kit.metering import Meter
 from tests.kit.script import Reply, Request, refused
@@ -22,6 +24,17 @@ def router_refused(request: Request, retry_after: float) -> Reply:
     return (
         refused(429, "Too many requests.", retry_after=retry_after) if request.number == 1 else crew(request)
     )
+
+
+def one_refused(request: Request, holds: str, retry_after: float) -> Reply:
+    """Play a crew; `b` is refused while the answer to `a` is on the wire, which a file `go` lets end."""
+    begun, go, name = Path(holds) / "begun", Path(holds) / "go", who(request)
+    if name == "a":
+        begun.touch()
+        return replace(crew(request), hold=go, hold_after=1)
+    if name == "b" and not go.exists():
+        return replace(refused(429, "Too many requests.", retry_after=retry_after), hold=begun)
+    return crew(request)
 
 
 def metered(request: Request, requests: float, left: float) -> Reply:

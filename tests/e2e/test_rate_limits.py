@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.e2e.crew import make_project
+from tests.e2e.crew import make_project, who
 from tests.e2e.running import Desk
 from tests.e2e.scripts import ALONE
 from tests.kit.processes import until_sync
@@ -32,6 +33,12 @@ def served(home: Path, dsn: str, script: str, **given: Any) -> Iterator[tuple[De
 def statuses(api: ScriptedProcess) -> list[int | None]:
     """How each request was answered, in order."""
     return [call.status for call in api.calls().messages()]
+
+
+def kinds(dsn: str) -> list[str]:
+    """The kinds of all events."""
+    with psycopg.connect(dsn) as connection:
+        return [kind for (kind,) in connection.execute("select kind from event order by seq")]
 
 
 def test_two_workers_honour_what_one_was_told(home: Path, dsn: str) -> None:
@@ -88,6 +95,29 @@ def test_a_router_that_would_wait_long_suspends_the_session(home: Path, dsn: str
             connection.execute("update rate_limit set blocked_until = now()")
         assert desk.run("resume", finished["session_id"])[1]["status"] == "done"
         assert statuses(api).count(429) == 1
+
+
+def test_an_answer_on_the_wire_outlasts_another_agents_long_wait(home: Path, dsn: str, holds: Path) -> None:
+    """It is being paid for: it is read to its end and committed, and nobody asks for it again."""
+    make_project(home, "ab")
+    (home / "flow.yaml").write_text("flow: {pattern: fan_out, branches: [a, b]}\n")
+    with served(home, dsn, "one_refused", holds=str(holds), retry_after=3600) as (desk, api):
+        command = desk.start("run", "Go !once", "--flow", "flow.yaml")
+        until_sync(lambda: "agent_run.interrupted" in kinds(dsn), "the refused agent to end", timeout_s=60)
+        # Longer than a CLI that was stopped at once would have to end in.
+        time.sleep(8)
+        assert not {"model.finished", "session.suspended"} & set(kinds(dsn))
+        (holds / "go").touch()
+        assert command.wait() == 3
+        assert command.finished is not None
+        assert command.finished["status"] == "suspended"
+        assert "UTC; resume the session then." in command.finished["problem"]
+        assert {"model.failed", "model.finished", "agent_run.finished"} <= set(kinds(dsn))
+        assert command.finished["usage"]["unattributed_calls"] == 0
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("update rate_limit set blocked_until = now()")
+        assert desk.run("resume", command.finished["session_id"])[1]["status"] == "done"
+        assert sorted(who(call.request) for call in api.calls().messages()) == ["a", "b", "b"]
 
 
 @pytest.mark.parametrize("status", [404, 529])
