@@ -249,7 +249,7 @@ class AgentRun:
                 raise MustSuspend(broken or ending.problem or "The transcript could not be stored.")
             case "api_error" if (gateway := self._session.gateway) and gateway.limited:
                 await self._interrupted("the rate limit left no room")
-                raise MustSuspend(gateway.limited)
+                raise MustSuspend(str(gateway.limited), gateway.limited.again_s)
             case "api_error" if ending.api_status == 402 or spent(self._view.state, self._view.run):
                 await self._out_of(spent(self._view.state, self._view.run) or "cost")
             case "api_error" if ending.api_status is not None and ending.api_status not in TRANSIENT:

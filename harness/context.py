@@ -18,7 +18,7 @@ from harness.offers import Offer, offers
 from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.state import RunState, SessionState
-from harness.stopping import Stop, Stopping
+from harness.stopping import OnTrouble, Stopping, for_a_person
 from harness.store.database import Database
 from harness.store.journal import NOTHING, Journal
 from harness.store.lease import Lease
@@ -29,7 +29,11 @@ UpstreamKind = Literal["live", "offline", "direct"]
 
 
 class MustSuspend(HarnessError):
-    """The session cannot go on now, and can be resumed later."""
+    """The session cannot go on now, and can be resumed later: in `again_s` seconds, if that is known."""
+
+    def __init__(self, problem: str, again_s: float | None = None) -> None:
+        super().__init__(problem)
+        self.again_s = again_s
 
 
 @dataclass
@@ -48,8 +52,7 @@ class SessionContext:
     model: str | None
     max_concurrent: int
     stopping: Stopping = field(default_factory=Stopping)
-    on_trouble: Callable[[str], Stop] = field(default=Stop)
-    """Decides what a problem that the session cannot mend itself comes to."""
+    on_trouble: OnTrouble = for_a_person
     tool_cache: ToolCache = field(default_factory=ToolCache)
     sources_listed: Callable[[], str] = field(default=lambda: "")
 

@@ -25,6 +25,7 @@ from harness.plan import RunSpec, plan
 from harness.records import Outcome, SessionStatus
 from harness.state import SessionState
 from harness.stopping import Stop
+from harness.store.queue import uncount
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Engine:
         except LeaseLost:
             raise
         except HarnessError as problem:
-            await self._suspend(self._session.on_trouble(str(problem)))
+            await self._suspend(self._session.on_trouble(str(problem), None))
         finally:
             # Whatever went wrong: no CLI goes on when this process no longer advances the session.
             await asyncio.shield(self._stop_all())
@@ -116,7 +117,7 @@ class Engine:
                 try:
                     task.result()
                 except MustSuspend as problem:
-                    self._session.stopping.ask(self._session.on_trouble(str(problem)))
+                    self._session.stopping.ask(self._session.on_trouble(str(problem), problem.again_s))
 
     async def _stop(self, order: Stop) -> None:
         """Wait until every agent run has come to its next checkpoint, or for the grace period; then leave."""
@@ -239,6 +240,8 @@ class Engine:
         if not self._session.lease.held:
             return
         suspended = ev.SessionSuspended(reason=order.reason, waits_for=order.waits_for)
+        if not order.counts:
+            await uncount(self._session.database, self._session.lease)
         status: SessionStatus = "queued" if order.waits_for == "worker" else "suspended"
         await self._session.journal.append(suspended, status=status, due_s=order.due_s)
 

@@ -85,7 +85,7 @@ class RouterRun:
                 await self._decide(client)
         except anthropic.APIStatusError as problem:
             if gateway.limited is not None:
-                raise MustSuspend(gateway.limited) from problem
+                raise MustSuspend(str(gateway.limited), gateway.limited.again_s) from problem
             await self._refused(problem)
         except anthropic.APIConnectionError as problem:
             raise MustSuspend(f"The router's model could not be reached: {problem}") from problem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from harness.prompts import render
 from harness.redaction import Redactor
 from harness.settings import Settings
 from harness.state import SessionState
-from harness.stopping import Stop, Stopping
+from harness.stopping import OnTrouble, Stop, Stopping, for_a_person
 from harness.store.journal import Journal, Listener
 from harness.store.lease import Lease
 from harness.store.rates import Rates
@@ -65,7 +65,7 @@ class Session:
         lease: Lease | None,
         max_concurrent: int,
         event: Literal["session.started", "session.resumed"],
-        on_trouble: Callable[[str], Stop] = Stop,
+        on_trouble: OnTrouble = for_a_person,
     ) -> None:
         self.id = journal.session_id
         self._tools = tools

@@ -7,17 +7,32 @@ what is on the wire is read to its end. When every agent run is held or has ende
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a session stops, and who goes on with it: a person, or a worker after at least `due_s` seconds."""
+    """Why a session stops, and who goes on with it: a person, or a worker after at least `due_s` seconds.
+
+    `counts` says whether it has cost the session one of its tries with workers.
+    """
 
     reason: str
     waits_for: Literal["person", "worker"] = "person"
     due_s: float = 0.0
+    counts: bool = True
+
+
+OnTrouble = Callable[[str, float | None], Stop]
+"""Decides what a problem comes to that the session cannot mend itself; it is told the seconds until that may
+have passed, where somebody has said so."""
+
+
+def for_a_person(problem: str, again_s: float | None) -> Stop:
+    """Leave a session that came into trouble to whoever looks after it."""
+    return Stop(problem)
 
 
 class Stopping:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from harness import events as ev
@@ -16,7 +15,7 @@ from harness.request import NO_WIRE, named
 from harness.resumable import check_answer, check_resumable, ended_for_good, wanting_help
 from harness.session import Session, Tools
 from harness.state import SessionState
-from harness.stopping import Stop
+from harness.stopping import OnTrouble, for_a_person
 from harness.store.database import Database
 from harness.store.journal import Journal, catch_up
 from harness.store.lease import Holder, Lease
@@ -47,7 +46,7 @@ async def take_up(
     state: SessionState,
     lease: Lease,
     wishes: Wishes = Wishes(),
-    on_trouble: Callable[[str], Stop] = Stop,
+    on_trouble: OnTrouble = for_a_person,
 ) -> Session:
     """Commit that this process goes on with a session; `lease` is renewed already and stays the caller's.
 

@@ -243,7 +243,9 @@ class Worker:
     async def _advance(self, hand: _Hand, state: SessionState) -> Result | SessionState:
         calls = hand.calls = state.usage.model_calls
 
-        def on_trouble(problem: str) -> Stop:
+        def on_trouble(problem: str, again_s: float | None) -> Stop:
+            if again_s is not None:
+                return Stop(problem, "worker", again_s, counts=False)
             # A model call that was answered starts the count again.
             tries = hand.claimed.tries if calls == state.usage.model_calls else 1
             if tries >= self._settings.max_tries:

@@ -20,7 +20,7 @@ from aiohttp import web
 from harness.errors import BudgetSpent, GatewayError, LeaseLost
 from harness.gateway.door import Call, Door
 from harness.gateway.relay import Relay, error
-from harness.gateway.upstream import Upstream
+from harness.gateway.upstream import RateLimited, Upstream
 from harness.limits import Refused
 from harness.stopping import Stop, Stopping
 from harness.store.journal import KeptResponse
@@ -46,7 +46,7 @@ class Gateway:
     ) -> None:
         self.stopping = stopping or Stopping()
         self.fallback = fallback
-        self.limited: str | None = None
+        self.limited: RateLimited | None = None
         self._upstream = upstream
         self._doors: dict[str, Door] = {}
         self._reading: dict[asyncio.Task[web.StreamResponse], Door] = {}
@@ -98,7 +98,7 @@ class Gateway:
         """Whether an answer to this agent run is being waited for or read."""
         return any(door.run_id == run_id for door in self._reading.values())
 
-    def _limit(self, why: str) -> None:
+    def _limit(self, why: RateLimited) -> None:
         self.limited = why
 
     async def settle(self, door: Door) -> None:

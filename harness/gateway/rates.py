@@ -55,7 +55,7 @@ class PacedUpstream:
                 await self._rates.heard(model, ticket, heard)
             if heard.blocked_s is not None and heard.blocked_s > LONGEST_WAIT_S:
                 until = datetime.now(UTC) + timedelta(seconds=heard.blocked_s)
-                raise RateLimited(_blocked(model, until), answer.status)
+                raise RateLimited(_blocked(model, until), answer.status, heard.blocked_s)
 
             async def settle(output_tokens: int) -> None:
                 if verdict.noted:
@@ -84,7 +84,8 @@ class PacedUpstream:
                     if verdict.granted:
                         return verdict
                     if waited + verdict.blocked_s > LONGEST_WAIT_S and verdict.blocked_until is not None:
-                        raise RateLimited(_blocked(model, verdict.blocked_until), verdict.blocked_status)
+                        why = _blocked(model, verdict.blocked_until)
+                        raise RateLimited(why, verdict.blocked_status, verdict.blocked_s)
                     pause = min(max(verdict.blocked_s, verdict.short_s, SOONEST_S), POLL_S)
                 if waited > LONGEST_WAIT_S:
                     raise RateLimited(_no_room(model), None)

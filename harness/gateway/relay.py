@@ -57,7 +57,7 @@ class Relay:
     request: web.Request
     stopping: Stopping
     fallback: str | None
-    limit: Callable[[str], None]
+    limit: Callable[[RateLimited], None]
     """Hears why no model may be called for a long time."""
     _begun: bool = False
 
@@ -79,7 +79,7 @@ class Relay:
             return error(402, "billing_error", str(problem))
         except RateLimited as problem:
             await self._fail(Failed(problem.status, str(problem)))
-            self.limit(str(problem))
+            self.limit(problem)
             return error(402, "billing_error", str(problem))
         except BudgetSpent as problem:
             await self._fail(Failed(None, str(problem)))

@@ -76,11 +76,15 @@ class UpstreamLost(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """The rate limits have no room for a call for a long time; `status` is the HTTP status that said so."""
+    """The rate limits have no room for a call for a long time; `status` is the HTTP status that said so.
 
-    def __init__(self, problem: str, status: int | None) -> None:
+    `again_s` are the seconds until there may be room again; None when nobody has told.
+    """
+
+    def __init__(self, problem: str, status: int | None, again_s: float | None = None) -> None:
         super().__init__(problem)
         self.status = status
+        self.again_s = again_s
 
 
 class CallDropped(GatewayError):

@@ -137,6 +137,11 @@ async def put(database: Database, lease: Lease, queue: str, priority: int) -> No
     await database.run(_SQL["place"], place)
 
 
+async def uncount(database: Database, lease: Lease) -> None:
+    """Do not count the claim that a session is at work by as one of its tries."""
+    await database.run(_SQL["uncount"], {"id": lease.session_id, "token": lease.token})
+
+
 async def tell(database: Database, session_id: str = "") -> None:
     """Hint that a session has come to be due, or that the one of this id is to stop."""
     await database.run(_SQL["notify"], {"channel": CHANNEL, "told": session_id})

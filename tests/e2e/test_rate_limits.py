@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.e2e.crew import make_project, who
-from tests.e2e.running import Desk
+from tests.e2e.running import Command, Desk
 from tests.e2e.scripts import ALONE
 from tests.kit.processes import until_sync
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
@@ -95,6 +96,34 @@ def test_a_router_that_would_wait_long_suspends_the_session(home: Path, dsn: str
             connection.execute("update rate_limit set blocked_until = now()")
         assert desk.run("resume", finished["session_id"])[1]["status"] == "done"
         assert statuses(api).count(429) == 1
+
+
+def test_workers_leave_a_session_until_the_wait_is_over(home: Path, dsn: str) -> None:
+    """It is due when the service takes calls again, and has spent no try, also when taken up too early."""
+    with (
+        served(home, dsn, "refusing_once", retry_after=3600) as (desk, api),
+        psycopg.connect(dsn, autocommit=True) as connection,
+    ):
+        assert desk.run("submit", *RUN[1:])[0] == 0
+        worker = desk.start("worker")
+        for times in (1, 2):
+            connection.execute("update session set due_at = now()")
+            until_sync(partial(has_left, worker, times), "the session to be left", timeout_s=60)
+            ((status, claims, due_s),) = connection.execute(
+                "select status, claims, extract(epoch from due_at - now()) from session"
+            ).fetchall()
+            assert (status, claims) == ("queued", 0)
+            assert 3480 < due_s <= 3601
+        assert statuses(api) == [429]
+        connection.execute("update rate_limit set blocked_until = now()")
+        connection.execute("update session set due_at = now()")
+        until_sync(partial(has_left, worker, 3), "the session to end", timeout_s=60)
+        assert worker.lines[-1]["status"] == "done"
+
+
+def has_left(worker: Command, times: int) -> bool:
+    """Whether a worker has left sessions so often."""
+    return [line["event"] for line in list(worker.lines)].count("session.left") == times
 
 
 def test_an_answer_on_the_wire_outlasts_another_agents_long_wait(home: Path, dsn: str, holds: Path) -> None:

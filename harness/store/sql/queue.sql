@@ -89,6 +89,9 @@ update session
    set claims = greatest(claims - 1, 0), due_at = least(due_at, statement_timestamp())
  where id = %(id)s and token = %(token)s and due_at is not null;
 
+-- name: uncount
+update session set claims = greatest(claims - 1, 0) where id = %(id)s and token = %(token)s;
+
 -- name: held_here
 -- Sessions for workers whose holder was a process of this host; it may be dead, with time left in its lease.
 select id, token, holder
