@@ -23,6 +23,7 @@ from harness.hook_chain import HookChain
 from harness.launch_slots import LaunchSlot, launch_slot
 from harness.limits import Reason, cost_left, spent, time_left_s
 from harness.liveness import Pulse, Silent
+from harness.process_times import started_at
 from harness.prompts import render
 from harness.records import Outcome, derived_id
 from harness.resume import (
@@ -330,7 +331,7 @@ class AgentRun:
     async def _note_process(self, slot: LaunchSlot, pid: int) -> None:
         here = Holder.here()
         try:
-            process_started = psutil.Process(pid).create_time()
+            process_started = started_at(pid)
         except psutil.Error as problem:
             # It is gone already: an ending like that of any CLI whose pipe has broken.
             raise ProcessLookupError(f"it was gone when it had just started ({problem})") from problem

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -44,6 +45,13 @@ def holds(home: Path) -> Path:
     folder = home / "holds"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def stepped_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Set the machine's clock two seconds on, as processes see it: the boot moves with it."""
+    booted = psutil.boot_time()
+    return lambda: monkeypatch.setattr("psutil._psplatform.boot_time", lambda: booted + 2)
 
 
 @pytest.fixture(scope="session")

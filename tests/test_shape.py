@@ -25,6 +25,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "log_fields",
         "messages",
         "outbound",
+        "process_times",
         "quotes",
         "records",
         "redaction",

@@ -23,6 +23,7 @@ import psutil
 
 from harness.errors import LeaseHeld, LeaseLost, NoSuchSession, StoreUnavailable
 from harness.log_fields import about
+from harness.process_times import started_at
 from harness.records import Record
 from harness.store.database import Database, Json
 from harness.store.queries import queries
@@ -62,7 +63,7 @@ class Holder(Record):
             host=socket.gethostname(),
             boot_id=boot_id(),
             pid=pid,
-            process_started=psutil.Process(pid).create_time(),
+            process_started=started_at(pid),
         )
 
     @property
@@ -88,10 +89,10 @@ def boot_id() -> str:
 
 
 def process_alive(pid: int, started: float) -> bool:
-    """Tell whether the process that began at `started` (epoch seconds) still runs; a zombie does not."""
+    """Tell whether the process that `started_at` then still runs; a zombie does not."""
     try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        same = abs(started_at(pid) - started) < 1
+        return same and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from harness import events as ev
 from harness.errors import LeaseHeld, LeaseLost, NoSuchSession
+from harness.process_times import started_at
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
 from harness.store.lease import Holder, Lease, acquire, boot_id, process_alive
@@ -58,7 +59,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def holder_of(process: subprocess.Popen[bytes], **changed: Any) -> Holder:
-    named = {"pid": process.pid, "process_started": psutil.Process(process.pid).create_time()}
+    named = {"pid": process.pid, "process_started": started_at(process.pid)}
     return Holder.here().model_copy(update=named | changed)
 
 
@@ -329,6 +330,19 @@ def test_this_process_lives_and_is_named() -> None:
     assert boot_id()
     assert process_alive(here.pid, here.process_started)
     assert not process_alive(here.pid, here.process_started + 10)
+
+
+def test_a_step_of_the_clock_kills_nobody(
+    child: subprocess.Popen[bytes], stepped_clock: Callable[[], None]
+) -> None:
+    """This process and another one live after it as before, and who was dead stays so."""
+    here, other = Holder.here(), holder_of(child)
+    older = holder_of(child, process_started=other.process_started - 3600)
+    stepped_clock()
+    assert not here.known_dead
+    assert not other.known_dead
+    assert Holder.here() == here
+    assert older.known_dead
 
 
 def test_nothing_is_known_of_other_hosts() -> None:

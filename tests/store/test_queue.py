@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -189,6 +190,17 @@ async def test_a_dead_workers_sessions_are_freed_before_their_leases_end(databas
     assert again.session_id == kept[0]
     assert again.tries == 2
     assert again.lease.token == 3
+
+
+async def test_a_step_of_the_clock_frees_no_session_at_work(
+    database: Database, stepped_clock: Callable[[], None]
+) -> None:
+    """The worker's own sessions neither: their holders are who they were."""
+    await queued(database)
+    queue = Queue(database, ["default"])
+    await claims(queue, 1)
+    stepped_clock()
+    assert await queue.free_those_of_the_dead() == 0
 
 
 async def test_claims_are_counted_until_a_model_call_is_settled(database: Database) -> None:

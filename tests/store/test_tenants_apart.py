@@ -8,7 +8,6 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from harness import events as ev
@@ -17,6 +16,7 @@ from harness.corpus.corpus import Corpus
 from harness.corpus.tools import CORPUS
 from harness.errors import NoSuchSession, StoreError
 from harness.gateway.replay import read_recorded
+from harness.process_times import started_at
 from harness.replay import replay_report
 from harness.state import RunState
 from harness.store.database import Database
@@ -165,7 +165,7 @@ def _run(process: subprocess.Popen[bytes], folders: list[str]) -> RunState:
         host=here.host,
         boot_id=here.boot_id,
         pid=process.pid,
-        process_started=psutil.Process(process.pid).create_time(),
+        process_started=started_at(process.pid),
     )
     run = next(iter(worked().state.runs.values()))
     return replace(run, cli=cli, folders=folders)
