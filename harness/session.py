@@ -161,7 +161,8 @@ class Session:
             on_trouble=self._on_trouble,
             sources_listed=lambda: _listed(sources),
         )
-        if created.upstream == "direct":
+        # Who cancels may have no key, and a replay's recording may be gone: no model is called any more.
+        if created.upstream == "direct" or lease.cancel_requested.is_set():
             await Engine(context).advance()
             return
         fallback = tools.settings.models.fallback if created.upstream == "live" else None

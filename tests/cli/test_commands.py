@@ -198,6 +198,14 @@ async def test_cancel_ends_a_session_that_nobody_advances(dsn: str, database: Da
     assert (await document("show", session_id, dsn=dsn))["status"] == "cancelled"
 
 
+async def test_cancel_needs_no_key(dsn: str, database: Database) -> None:
+    """Whoever left a live session to workers can take it back without one, and its wait is over."""
+    session_id = await keep(database, halfway(upstream="live"), status="queued")
+    answer = await document("cancel", session_id, dsn=dsn, ANTHROPIC_API_KEY="")
+    assert answer == {"session_id": session_id, "status": "cancelled"}
+    assert (await document("show", session_id, dsn=dsn))["status"] == "cancelled"
+
+
 def test_a_fault_of_the_harness_is_told_from_bad_input() -> None:
     """It ends with 1 and one sentence; --debug shows the traceback."""
     code = (
