@@ -19,8 +19,11 @@ from psycopg.types.json import Json
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from harness.errors import RoleRefused, StoreError, StoreUnavailable
+from harness.store.queries import queries
 
 __all__ = ["Connection", "Database", "Json", "conninfo", "place", "translated"]
+
+_SQL = queries("connection")
 
 _NEVER_SILENT = {
     "tcp_user_timeout": 10_000,
@@ -30,6 +33,15 @@ _NEVER_SILENT = {
 }
 """After some ten seconds a connection to a machine that cannot be reached any more counts as broken; by
 default that takes a quarter of an hour, or two hours when nothing is sent. In milliseconds and seconds."""
+
+IDLE_S = 60
+"""How long a transaction may stand still before the server ends it and lets go of what it has locked.
+
+The server learns of a machine that vanished or froze from its own keepalive only, by default after two hours;
+until then the session's row stays locked, and so does its tenant's account. In whole seconds."""
+
+AT_LEISURE_S = 600
+"""The same for a transaction in which Python has much to do, or a slow file to write, between statements."""
 
 CONNECT_TIMEOUT_S = 5
 """How long a connection may take to open, and how long a statement waits for a free one, in seconds."""
@@ -79,6 +91,10 @@ class Connection:
             async with self._raw.cursor() as cursor:
                 await cursor.executemany(sql, rows)
                 return max(cursor.rowcount, 0)
+
+    async def at_leisure(self) -> None:
+        """Let this transaction stand still for `AT_LEISURE_S` between two statements, not for `IDLE_S`."""
+        await self.one(_SQL["limit_idle"], _idle(AT_LEISURE_S, local=True))
 
     @contextmanager
     def _statement(self) -> Iterator[None]:
@@ -131,6 +147,8 @@ class Database:
             # Short, so that a server that comes back is found by the next statement, not by a long back-off.
             reconnect_timeout=CONNECT_TIMEOUT_S,
             kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": prepare_threshold},
+            # A statement, because pgbouncer refuses connections that ask for such a setting as they open.
+            configure=_limit_idle,
             open=False,
         )
         try:
@@ -194,6 +212,14 @@ class Database:
                 # One lost connection mostly means a restarted server: without this each of the other idle
                 # ones would fail a statement of its own.
                 await self._pool.drain()
+
+
+async def _limit_idle(raw: psycopg.AsyncConnection[DictRow]) -> None:
+    await raw.execute(_SQL["limit_idle"], _idle(IDLE_S, local=False))
+
+
+def _idle(seconds: int, *, local: bool) -> Params:
+    return {"limit": f"{seconds}s", "local": local, "usual": f"{IDLE_S}s"}
 
 
 @contextmanager

@@ -34,6 +34,7 @@ async def prune(
     ids = [each.session_id for each in chosen]
     for start in range(0, len(ids), AT_ONCE):
         async with database.transaction() as connection:
+            await connection.at_leisure()
             began = await touched(connection)
             locked = await connection.all(
                 _SQL["lock_prunable"], {"ids": ids[start : start + AT_ONCE], "before": before}
@@ -54,6 +55,7 @@ async def drop_unused_documents(database: Database) -> int:
     dropped = 0
     while True:
         async with database.transaction() as connection:
+            await connection.at_leisure()
             began = await touched(connection)
             locked = await connection.all(_SQL["lock_unused_documents"], {"limit": AT_ONCE})
             if not locked:

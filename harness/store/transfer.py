@@ -52,6 +52,7 @@ async def export_session(database: Database, session_id: str, file: IO[bytes]) -
     async with database.transaction() as connection:
         await connection.run(_SQL["one_snapshot"])
         await connection.run(_SQL["plain_values"])
+        await connection.at_leisure()
         found = await connection.one(_SQL["session_to_export"], {"id": session_id})
         if found is None:
             raise NoSuchSession(f"There is no session {session_id}; list them with: harness sessions")
@@ -89,6 +90,7 @@ async def import_session(database: Database, tenant: str, file: SessionReader) -
         )
     try:
         async with database.transaction() as connection:
+            await connection.at_leisure()
             arrival = _Arrival(connection, tenant, file)
             await arrival.begin()
             for name, columns, rows in file.batches():

@@ -83,6 +83,37 @@ async def test_a_transaction_commits_whole_or_not_at_all(database: Database) -> 
     assert await database.all("SELECT n FROM t") == [{"n": 1}]
 
 
+async def test_a_transaction_that_stands_still_is_ended(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its next statement finds the connection lost; one that was given more time is still there."""
+    monkeypatch.setattr(module, "IDLE_S", 1)
+    async with await Database.open(dsn) as database:
+
+        async def stand_still(at_leisure: bool) -> None:
+            async with database.transaction() as connection:
+                if at_leisure:
+                    await connection.at_leisure()
+                await asyncio.sleep(1.5)
+                await connection.run("SELECT 1")
+
+        with pytest.raises(StoreUnavailable, match="ended the connection"):
+            await stand_still(False)
+        await stand_still(True)
+
+
+@pytest.mark.parametrize(("options", "usual", "longer"), [("", "1min", "10min"), ("7s", "7s", "7s")])
+async def test_a_limit_that_somebody_else_has_set_stays(
+    dsn: str, options: str, usual: str, longer: str
+) -> None:
+    """For the role, the database, or in the DSN; where there is none, ours is set, and set for once only."""
+    show = "SHOW idle_in_transaction_session_timeout"
+    named = f"-c idle_in_transaction_session_timeout={options}" if options else ""
+    async with await Database.open(make_conninfo(dsn, options=named), max_size=1) as database:
+        async with database.transaction() as connection:
+            await connection.at_leisure()
+            assert await connection.one(show) == {"idle_in_transaction_session_timeout": longer}
+        assert await database.one(show) == {"idle_in_transaction_session_timeout": usual}
+
+
 async def test_a_refused_statement_is_seen_where_it_was_made(database: Database) -> None:
     """Inside a transaction the harness's error can be caught; the driver's is its cause."""
     async with database.transaction() as connection:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from harness import events as ev
-from harness.errors import LeaseHeld, LeaseLost, NoSuchSession
+from harness.errors import LeaseHeld, LeaseLost, NoSuchSession, StoreUnavailable
 from harness.process_times import started_at
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
@@ -317,6 +317,21 @@ async def test_every_holder_has_a_token_of_its_own(database: Database) -> None:
         "SELECT token FROM event WHERE session_id = %(id)s ORDER BY seq", {"id": session_id}
     )
     assert [row["token"] for row in rows] == [1, 2, 3]
+
+
+async def test_a_machine_that_is_lost_within_a_transaction_lets_go_of_the_session(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends the transaction; should the machine come back, that is a store that was away."""
+    monkeypatch.setattr("harness.store.database.IDLE_S", 1)
+    async with await Database.open(dsn) as frozen, await Database.open(dsn) as database:
+        session_id = await new_session(database)
+        await lease_on(database, session_id).release()
+        with pytest.raises(StoreUnavailable):
+            async with held_row(frozen, session_id), asyncio.timeout(10):
+                lease, _ = await acquire(database, session_id, ttl_s=30)
+        assert lease.token == 2
+        assert await frozen.one("SELECT 1 AS n") == {"n": 1}
 
 
 # -- who lives
