@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import psutil
 import pytest
 
 from harness import Harness
+from harness.process_times import started_at
 from harness.settings import from_environment
 from harness.store.journal import read_events
 from tests.e2e.running import Desk
@@ -46,15 +46,14 @@ async def test_a_cli_that_dies_before_it_is_noted_is_launched_again(
     """It ends like one that dies later: its session goes on, and is done."""
     (home / "notes.md").write_text("# Tides\n\nTides turn twice a day because the earth turns below them.\n")
     gone: list[int] = []
-    create_time = psutil.Process.create_time
 
-    def once_gone(process: psutil.Process) -> float:
-        if process.pid != os.getpid() and not gone:
-            gone.append(process.pid)
-            raise psutil.NoSuchProcess(process.pid)
-        return create_time(process)
+    def once_gone(pid: int) -> float:
+        if not gone:
+            gone.append(pid)
+            raise psutil.NoSuchProcess(pid)
+        return started_at(pid)
 
-    monkeypatch.setattr(psutil.Process, "create_time", once_gone)
+    monkeypatch.setattr("harness.agent_run.started_at", once_gone)
     settings = from_environment(home, {"dsn": dsn, "home": home / "data"}, {})
     async with Harness(project=home, settings=settings) as harness:
         session = await harness.start(
