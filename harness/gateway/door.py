@@ -161,8 +161,8 @@ class Door:
         )
         model = str(message.get("model") or call.model)
         cost = cost_usd(model, usage, self.prices)
-        if cost is None:
-            # Endpoints in front of others answer under names of their own.
+        if cost is None and call.charge is not None:
+            # Endpoints in front of others answer under names of their own. What nobody pays for has no price.
             cost = cost_usd(call.model, usage, self.prices)
         whole = message if "content" in message else None
         keep = KeptResponse(call.conversation, call.call_id, _content_type(headers), body, whole)

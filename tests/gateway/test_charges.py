@@ -276,8 +276,10 @@ async def test_an_answer_that_breaks_off_is_unattributed(bench: Bench, database:
 
 async def test_what_costs_nobody_anything_is_not_booked(database: Database, api: ScriptedApi) -> None:
     """An offline session, whatever answers it."""
+    api.script = lambda request: Reply([text("x")], model="offline")
     async with bench_on(database, api, upstream="offline") as bench:
         assert (await bench.send()).status_code == 200
+        assert bench.run.cost_usd == 0
     assert await spent(database) == Spent()
 
 
