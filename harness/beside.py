@@ -1,4 +1,4 @@
-"""Work that goes on beside a block of code, for as long as the block lasts."""
+"""Work that goes on beside a block of code, for as long as the block lasts, and how tasks are ended."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 log = logging.getLogger(__name__)
+
+AGAIN_S = 2.0
+"""After which a task that goes on is cancelled again."""
+
+WITH_PROCESSES_S = 30.0
+"""The same for tasks that first end processes, which a second cancellation would cut short."""
 
 
 @asynccontextmanager
@@ -22,8 +28,20 @@ async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[No
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
+
+
+async def end(*tasks: asyncio.Task[Any], again_s: float = AGAIN_S) -> None:
+    """Cancel tasks and wait until they have ended, whatever they end of.
+
+    Before Python 3.12 `asyncio.wait_for`, with which the driver of Postgres waits, loses a cancellation that
+    comes as what it waits for is done (python/cpython issue 86296). So whoever goes on is cancelled again.
+    """
+    while going := [task for task in tasks if not task.done()]:
+        for task in going:
+            task.cancel()
+        await asyncio.wait(going, timeout=again_s)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _log_error(task: asyncio.Task[None]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from harness import events as ev
 from harness.agent_run import AgentRun
 from harness.attempt import sweep_session
+from harness.beside import WITH_PROCESSES_S, end
 from harness.bundles.bundle import limits_of
 from harness.citations import check
 from harness.context import MustSuspend, SessionContext
@@ -164,7 +165,7 @@ class Engine:
     async def _cancel_run(self, run_id: str, problem: str) -> None:
         task = self._active.pop(run_id, None)
         if task is not None:
-            task.cancel()
+            await end(task, again_s=WITH_PROCESSES_S)
             (ended,) = await asyncio.gather(task, return_exceptions=True)
             if isinstance(ended, HarnessError):
                 raise ended
@@ -257,8 +258,7 @@ class Engine:
 
     async def _stop_all(self) -> None:
         tasks = list(self._active.values())
-        for task in tasks:
-            task.cancel()
+        await end(*tasks, again_s=WITH_PROCESSES_S)
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception) and not isinstance(result, HarnessError):
                 log.error(

@@ -16,6 +16,7 @@ from typing import Literal
 from harness import events as ev
 from harness.backoff import pause_s
 from harness.beginning import open_journal
+from harness.beside import WITH_PROCESSES_S, end
 from harness.errors import HarnessError, JournalRefused, LeaseLost, StoreError, StoreUnavailable
 from harness.housekeeping import housekeeping
 from harness.log_fields import about
@@ -142,10 +143,9 @@ class Worker:
             while self._hands:
                 await self._wait(self._settings.poll_s)
         finally:
-            for task, hand in self._hands.items():
+            for hand in self._hands.values():
                 self._stop(hand, _STOPPED)
-                task.cancel()
-            await asyncio.gather(*self._hands, return_exceptions=True)
+            await end(*self._hands, again_s=WITH_PROCESSES_S)
 
     async def _look(self) -> bool:
         """Take up what is due, as far as there is room; True when nothing is left to do anywhere."""

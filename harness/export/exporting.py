@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from harness.beside import end
 from harness.errors import StoreError
 from harness.export.address import address
 from harness.settings import Settings
@@ -45,8 +46,7 @@ async def exporting(settings: Settings, database: Database, session_id: str) -> 
             try:
                 await shipper.drain(LAST_WHEN_DOWN_S if shipper.down else LAST_S)
             finally:
-                work.cancel()
-                await asyncio.wait({work})
+                await end(work)
             await _tell(outbox, session_id)
 
 

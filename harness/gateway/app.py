@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from harness.beside import end
 from harness.errors import BudgetSpent, GatewayError, LeaseLost
 from harness.gateway.door import Call, Door
 from harness.gateway.relay import Relay, error
@@ -70,10 +71,7 @@ class Gateway:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop listening; answers that are still being read are given up."""
-        reading = list(self._reading)
-        for task in reading:
-            task.cancel()
-        await asyncio.gather(*reading, return_exceptions=True)
+        await end(*self._reading)
         await self._runner.cleanup()
         await self._upstream.close()
 

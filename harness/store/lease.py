@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import psutil
 
+from harness.beside import end
 from harness.errors import LeaseHeld, LeaseLost, NoSuchSession, StoreUnavailable
 from harness.log_fields import about
 from harness.process_times import started_at
@@ -188,8 +189,7 @@ class Lease:
     async def release(self) -> None:
         """Stop renewing, and let the next process in at once."""
         if self._beat is not None:
-            self._beat.cancel()
-            await asyncio.gather(self._beat, return_exceptions=True)
+            await end(self._beat)
         if self.lost.is_set():
             return
         self.lost.set()

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from harness.beside import beside
+from harness.beside import beside, end
 
 
 async def test_work_ends_with_its_block() -> None:
@@ -52,3 +52,23 @@ async def test_an_end_in_time_is_no_error(caplog: pytest.LogCaptureFixture) -> N
         await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not caplog.records
+
+
+async def test_who_has_missed_a_cancellation_is_cancelled_again() -> None:
+    """As a wait of the database's driver may, when what it waits for is done at that moment."""
+    missed: list[bool] = []
+
+    async def work() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if missed:
+                    raise
+                missed.append(True)
+
+    async with asyncio.timeout(10):
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        await end(task, again_s=0.05)
+    assert missed == [True]
