@@ -97,6 +97,7 @@ class _Script(Door):
 
     def __init__(self) -> None:
         """There is no session whose journal it would need."""
+        self.closed = asyncio.Event()
 
     async def admit(self, body: bytes, request: dict[str, Any], headers: Mapping[str, str]) -> KeptResponse:
         offered = {tool.get("name") for tool in request.get("tools") or ()}

@@ -33,7 +33,9 @@ def api() -> Iterator[ScriptedApi]:
 
 @pytest.fixture
 async def bench(database: Database, api: ScriptedApi) -> AsyncIterator[Bench]:
-    async with bench_on(database, api, fallback=FALLBACK, prices=PRICES, record=True) as opened:
+    async with bench_on(
+        database, api, fallback=FALLBACK, prices=PRICES, record=True, upstream="live"
+    ) as opened:
         yield opened
 
 

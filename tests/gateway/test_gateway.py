@@ -557,7 +557,7 @@ async def test_a_model_that_answers_under_another_name_costs_what_was_asked_for(
 ) -> None:
     """As LiteLLM does: the name it gives has no price, and the budget is kept all the same."""
     api.script = lambda request: Reply([text("x")], usage=SPENT, model=f"anthropic/{MODEL}")
-    async with bench_on(database, api, budget=0.001) as bench:
+    async with bench_on(database, api, budget=0.001, upstream="live") as bench:
         assert (await bench.send()).status_code == 200
         answered = await bench.last()
         assert (answered.model, answered.cost_usd) == (f"anthropic/{MODEL}", cost_usd(MODEL, USED))
