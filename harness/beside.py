@@ -31,8 +31,8 @@ async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[No
         await end(task)
 
 
-async def end(*tasks: asyncio.Task[Any], again_s: float = AGAIN_S) -> None:
-    """Cancel tasks and wait until they have ended, whatever they end of.
+async def end(*tasks: asyncio.Task[Any], again_s: float = AGAIN_S) -> list[Any]:
+    """Cancel tasks and wait until they have ended; give what each has returned or raised.
 
     Before Python 3.12 `asyncio.wait_for`, with which the driver of Postgres waits, loses a cancellation that
     comes as what it waits for is done (python/cpython issue 86296). So whoever goes on is cancelled again.
@@ -41,7 +41,7 @@ async def end(*tasks: asyncio.Task[Any], again_s: float = AGAIN_S) -> None:
         for task in going:
             task.cancel()
         await asyncio.wait(going, timeout=again_s)
-    await asyncio.gather(*tasks, return_exceptions=True)
+    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _log_error(task: asyncio.Task[None]) -> None:

@@ -165,8 +165,7 @@ class Engine:
     async def _cancel_run(self, run_id: str, problem: str) -> None:
         task = self._active.pop(run_id, None)
         if task is not None:
-            await end(task, again_s=WITH_PROCESSES_S)
-            (ended,) = await asyncio.gather(task, return_exceptions=True)
+            (ended,) = await end(task, again_s=WITH_PROCESSES_S)
             if isinstance(ended, HarnessError):
                 raise ended
         if not self._session.state.runs[run_id].final:
@@ -257,9 +256,7 @@ class Engine:
         )
 
     async def _stop_all(self) -> None:
-        tasks = list(self._active.values())
-        await end(*tasks, again_s=WITH_PROCESSES_S)
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
+        for result in await end(*self._active.values(), again_s=WITH_PROCESSES_S):
             if isinstance(result, Exception) and not isinstance(result, HarnessError):
                 log.error(
                     "an agent run ended in an unexpected error while stopping",

@@ -78,9 +78,8 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
             "its documentation has it, a snapshot at every 100th step.",
             "Held are tables, indexes and TOAST after a vacuum; logged is what the server wrote ahead.",
             f"A step's time is the median of up to {WINDOW} steps before the mark. Growth is the exponent "
-            f"between "
-            f"{marks[-2]} and {marks[-1]} steps: of a step's time and CPU 0 is one that does not grow, of "
-            f"bytes 1.",
+            f"between {marks[-2]} and {marks[-1]} steps: of a step's time and CPU 0 is one that does not "
+            "grow, of bytes 1.",
         ),
         seed=seed,
     )

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks.comparison.figures import Cannot, Finding, Part, Series
-from benchmarks.comparison.prompt import tokens_in
+from benchmarks.comparison.prompt import tokens_of
 from benchmarks.comparison.running import Office, office
 from benchmarks.comparison.systems import HARNESS, SYSTEMS, System, configurations
 from benchmarks.comparison.trouble import CALL_SHARE, CALLS, POISONS, Trouble
@@ -66,7 +66,7 @@ def measure(short: bool, seed: int, dsn: str) -> Finding:
             before = len(opened.api.calls().messages())
             done = _all_done(opened, Trouble(seed), tasks, usual_s)
             calls = opened.api.calls().messages()[before:]
-            tokens = sum(tokens_in(len(call.request.raw)) for call in calls)
+            tokens = sum(tokens_of(call.request) for call in calls)
             series += _series(system, done, tokens)
             notes += _said(system, done)
             if system is HARNESS:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.comparison.prompt import tokens_in
+from benchmarks.comparison.prompt import tokens_of, tokens_written
 from benchmarks.comparison.work import FOUND, LEAD, RESEARCHER, SUBJECT, finding, reported
 from tests.kit.script import Block, Reply, Request, Tokens, structured, text, tool_use
 
@@ -78,8 +77,7 @@ def plays(
 ) -> Reply:
     """Answer as lead or researcher, after so long, with so many tokens in all at such a speed."""
     said = answer(request)
-    written = tokens_in(len(json.dumps(said.content, ensure_ascii=False)))
-    said = replace(said, usage=Tokens(tokens_in(len(request.raw)), max(tokens, written)))
+    said = replace(said, usage=Tokens(tokens_of(request), max(tokens, tokens_written(said.content))))
     speaking_s = tokens / tokens_a_second
     if not tokens or not request.body.get("stream"):
         return replace(said, first_token_s=first_token_s + speaking_s)

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.comparison.caching import PromptCache
 from benchmarks.comparison.library import MEMBERS, facts_in, label_of, stated
-from benchmarks.comparison.prompt import tokens_in
+from benchmarks.comparison.prompt import tokens_written
 from benchmarks.comparison.work import SUBJECT, Work
 from tests.kit.script import Block, Reply, Request, structured, text, tool_use
 
@@ -46,7 +46,7 @@ def plays(
 ) -> Reply:
     """Answer as whoever is asked; with `at_once` one agent opens a page of each subject in a turn."""
     said = answer(request, Work(subjects=subjects, steps=steps), at_once)
-    written = tokens_in(len(json.dumps(said.content, ensure_ascii=False)))
+    written = tokens_written(said.content)
     CACHE.answer_s = first_token_s
     usage = CACHE.usage(request.body, time.time(), written)
     speaking_s = written / tokens_a_second if tokens_a_second else 0.0

@@ -7,9 +7,11 @@ nobody here has the model's tokenizer: four bytes are taken for a token.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from tests.kit.script import Request
 
 BYTES_A_TOKEN = 4
 
@@ -55,6 +57,16 @@ def common(one: bytes, other: bytes) -> int:
     if one[:shorter] == other[:shorter]:
         return shorter
     return next(place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+
+
+def tokens_of(request: Request) -> int:
+    """About how many tokens the whole body of a request is."""
+    return tokens_in(len(request.raw))
+
+
+def tokens_written(content: Sequence[Mapping[str, Any]]) -> int:
+    """About how many tokens the blocks of an answer are."""
+    return tokens_in(len(json.dumps(content, ensure_ascii=False)))
 
 
 def tokens_in(size: int) -> int:

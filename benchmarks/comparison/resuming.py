@@ -77,10 +77,8 @@ async def _measure(settings: Settings, dsn: str, short: bool) -> Finding:
             *notes,
             "Here the bare SDK session holds its transcript in memory, and the time to fill it is taken off.",
             "Here deepagents is create_deep_agent with AsyncPostgresSaver.from_conn_string and no "
-            "middleware, "
-            "messages in a DeltaChannel as it comes; its model's profile is set so that nothing is "
-            "summarised, as "
-            "in the other two.",
+            "middleware, messages in a DeltaChannel as it comes; its model's profile is set so that nothing "
+            "is summarised, as in the other two.",
             f"{CREWAI.name} is left out: {CREWAI_CANNOT['resume']}.",
         ),
     )

@@ -116,6 +116,17 @@ class Desk:
             )
         return Program(process, began, said["out"], said["err"])
 
+    def undisturbed(self, *, memory: bool = False) -> Ended:
+        """Let its program do the work in one go.
+
+        Raises:
+            RuntimeError: it did not end with the right report.
+        """
+        ended = self.start().wait(memory=memory)
+        if not self.right(ended):
+            raise RuntimeError(f"{self.system.name} failed with {ended.code}: {ended.said[-2000:]}")
+        return ended
+
     def calls(self) -> list[Call]:
         """What the model was asked."""
         return self.api.calls().messages()

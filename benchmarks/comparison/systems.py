@@ -62,8 +62,7 @@ def _resume(given: Given) -> list[str]:
 HARNESS = System(
     "harness",
     "`harness run` and `harness resume`; limits.max_concurrent and limits.max_delegations as high as the "
-    "number of "
-    "subjects asks for",
+    "number of subjects asks for",
     _run,
     _resume,
     prepare=make_project,
@@ -72,9 +71,8 @@ HARNESS = System(
 BARE = System(
     "bare SDK",
     "native subagents in the foreground (CLAUDE_CODE_DISABLE_BACKGROUND_TASKS=1), as many at once as "
-    "there are "
-    "subjects (CLAUDE_CODE_MAX_CONCURRENT_SUBAGENTS and CLAUDE_CODE_MAX_TOOL_USE_CONCURRENCY=64), a session "
-    'store in Postgres with session_store_flush="eager"; resumed by the newest session id',
+    "there are subjects (CLAUDE_CODE_MAX_CONCURRENT_SUBAGENTS and CLAUDE_CODE_MAX_TOOL_USE_CONCURRENCY=64), "
+    'a session store in Postgres with session_store_flush="eager"; resumed by the newest session id',
     _peer("bare_sdk", "start"),
     _peer("bare_sdk", "resume"),
     environment={
@@ -109,8 +107,7 @@ CREWAI = System(
     "a sequential crew of one task, whose lead has allow_delegation=True and as many coworkers as there "
     "are subjects; no memory, no telemetry, no traces; LLM(max_retries=10, timeout=30); "
     "a CheckpointConfig with its default events, and from_checkpoint of the newest (with a checkpoint at "
-    "every "
-    "event, tried at three moments, no call fewer was made after a crash)",
+    "every event, tried at three moments, no call fewer was made after a crash)",
     _peer("crew_ai", "start"),
     _peer("crew_ai", "resume"),
     interpreter=install.CREWAI.python,
@@ -130,8 +127,8 @@ CREWAI_CANNOT: Mapping[str, str] = {
     ),
     "checkpoint of a step": (
         "it writes its whole state into a file or SQLite, and none into Postgres; a model call's end, "
-        "which may "
-        "be chosen for it, writes nothing in this version, for the event's source is no agent and no crew"
+        "which may be chosen for it, writes nothing in this version, for the event's source is no agent and "
+        "no crew"
     ),
 }
 """What CrewAI cannot do, and why, as its source and its behaviour in the pinned version have it."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 
 from benchmarks.comparison.figures import Finding, Part, Series
 from benchmarks.comparison.played import stage_of
-from benchmarks.comparison.prompt import tokens_in
+from benchmarks.comparison.prompt import tokens_of
 from benchmarks.comparison.running import Desk, Ended, desk
 from benchmarks.comparison.systems import SYSTEMS, System, configurations
 from benchmarks.comparison.work import Work
@@ -108,12 +108,10 @@ def _series(system: str, before: list[Undisturbed], crashed: list[Crashed]) -> I
 def _undisturbed(system: System, work: Work, dsn: str) -> Undisturbed:
     with desk(system, work, dsn, first_token_s=CALL_S) as at:
         began = time.time()
-        ended = at.start().wait()
-        if not at.right(ended):
-            raise RuntimeError(f"{system.name} failed undisturbed with {ended.code}: {ended.said[-2000:]}")
+        ended = at.undisturbed()
         calls = at.calls()
         first_s = calls[0].received_at - began
-        return Undisturbed(first_s, ended.wall_s, len(calls), sum(map(_tokens, calls)))
+        return Undisturbed(first_s, ended.wall_s, len(calls), sum(tokens_of(call.request) for call in calls))
 
 
 def _crashed(system: System, work: Work, dsn: str, usual: Undisturbed, share: float) -> Crashed:
@@ -136,7 +134,7 @@ def _outcome(at: Desk, usual: Undisturbed, killed: float, resumes: list[Ended], 
         resumes=len(resumes),
         repeated=len(calls) - usual.calls,
         on_the_wire=sum(_on_the_wire(call, killed) for call in calls),
-        tokens=sum(map(_tokens, calls)) - usual.tokens,
+        tokens=sum(tokens_of(call.request) for call in calls) - usual.tokens,
         again=_again(at.work, calls, killed),
         orphans=sum(call.received_at > killed and call.request.api_key.endswith("-start") for call in calls),
         lost_s=worked_s + sum(run.wall_s for run in resumes) - usual.end_s,
@@ -162,10 +160,6 @@ def _again(work: Work, calls: list[Call], killed: float) -> int:
 
 def _on_the_wire(call: Call, killed: float) -> bool:
     return call.received_at < killed and (call.ended_at is None or call.ended_at > killed)
-
-
-def _tokens(call: Call) -> int:
-    return tokens_in(len(call.request.raw))
 
 
 PART = Part("waste", measure)

@@ -20,7 +20,7 @@ from aiohttp import web
 from harness.beside import end
 from harness.errors import BudgetSpent, GatewayError, LeaseLost
 from harness.gateway.door import Call, Door
-from harness.gateway.relay import Relay, error
+from harness.gateway.relay import Relay, error, gone
 from harness.gateway.upstream import RateLimited, Upstream
 from harness.limits import Refused
 from harness.stopping import Stop, Stopping
@@ -150,7 +150,7 @@ class Gateway:
         A response is for a call that may not begin any more: its agent has ended, or the session stops.
         """
         while True:
-            if door.closed.is_set() or request.transport is None:
+            if gone(request, door):
                 return _turned_away()
             if self.stopping.asked.is_set():
                 return await self._hold(door, parsed)

@@ -66,7 +66,7 @@ class Relay:
         try:
             while True:
                 # One that stopping finds committed, but not sent, is still sent: only no further attempt is.
-                if self._gone() or (self.call.attempts and not self._wanted()):
+                if gone(self.request, self.door) or (self.call.attempts and not self._wanted()):
                     raise CallDropped(_DROPPED)
                 response = await self._attempt(upstream)
                 if response is not None:
@@ -140,11 +140,8 @@ class Relay:
             wanted=self._wanted,
         )
 
-    def _gone(self) -> bool:
-        return self.request.transport is None or self.door.closed.is_set()
-
     def _wanted(self) -> bool:
-        return not self._gone() and not self.stopping.asked.is_set()
+        return not gone(self.request, self.door) and not self.stopping.asked.is_set()
 
     def _instead(self, status: int | None, refusal: ErrorBody | None = None) -> str | None:
         """The model that is asked after this refusal, which is the last of its own model's."""
@@ -212,6 +209,11 @@ class Relay:
         log.info("model call %s failed: %s", self.call.call_id, failed.problem, extra=named)
         with contextlib.suppress(LeaseLost):
             await self.door.failed(self.call, failed, answered)
+
+
+def gone(request: web.Request, door: Door) -> bool:
+    """Whether nobody waits for the answer any more: the CLI has hung up, or its agent run has ended."""
+    return request.transport is None or door.closed.is_set()
 
 
 async def _pass_on(response: web.StreamResponse, chunk: bytes) -> None:

@@ -77,8 +77,8 @@ async def migrate(dsn: str, folder: Path = FOLDER) -> list[str]:
         missing = await _missing(database, known)
         if not missing:
             return []
+        await _refuse_old(database)
         try:
-            await _refuse_old(database)
             return await _apply(database, known)
         except RoleRefused as problem:
             raise RoleRefused(
