@@ -13,6 +13,7 @@ class Trace {
     this.view = { from: 0, to: 1 };
     this.asked = { text: "", kinds: new Set(), run: "", status: "" };
     this.selected = null;
+    this.printing = false;
     this.squeeze(true);
     root.append(this.#bar(agents), this.#panel());
     this.#listen();
@@ -35,13 +36,13 @@ class Trace {
     this.draw();
   }
 
-  draw(all = false) {
+  draw() {
     this.panel.style.setProperty("--gutter", `${this.list.offsetWidth - this.list.clientWidth}px`);
     const width = this.axis.clientWidth || 600;
     this.canvas.style.height = `${this.rows.length * ROW_PX}px`;
     this.list.style.maxHeight = this.rows.length ? `${this.rows.length * ROW_PX}px` : "";
-    const first = all ? 0 : Math.max(0, Math.floor(this.list.scrollTop / ROW_PX) - SPARE_ROWS);
-    const room = all ? PRINTED_ROWS : Math.ceil(this.list.clientHeight / ROW_PX) + 2 * SPARE_ROWS;
+    const first = this.printing ? 0 : Math.max(0, Math.floor(this.list.scrollTop / ROW_PX) - SPARE_ROWS);
+    const room = this.printing ? PRINTED_ROWS : Math.ceil(this.list.clientHeight / ROW_PX) + 2 * SPARE_ROWS;
     const shown = this.rows.slice(first, first + room);
     this.canvas.replaceChildren(...this.#idleBands(), ...shown.map((node, number) => this.#row(node, first + number, width)));
     this.list.setAttribute("aria-rowcount", this.rows.length);
@@ -262,8 +263,9 @@ class Trace {
     this.pane.addEventListener("keydown", (event) => { if (event.key === "Escape") this.close(); });
     this.list.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.axis.addEventListener("pointerdown", (event) => this.#drag(event));
-    addEventListener("beforeprint", () => { this.panel.classList.add("whole"); this.draw(true); });
-    addEventListener("afterprint", () => { this.panel.classList.remove("whole"); this.draw(); });
+    const print = (on) => () => { this.printing = on; this.draw(); };
+    addEventListener("beforeprint", print(true));
+    addEventListener("afterprint", print(false));
   }
 
   #toggle(id) {
