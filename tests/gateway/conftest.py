@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from harness.gateway import app, relay, replay
+from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
 from tests.kit.databases import fresh_database
+from tests.kit.gateways import SPENT, Bench, bench_on
+from tests.kit.scripted_api import Reply, ScriptedApi, text
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +30,15 @@ def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def api() -> Iterator[ScriptedApi]:
+    with ScriptedApi(lambda request: Reply([text("Understood. " * 20)], usage=SPENT, deltas=9)) as played:
+        yield played
+
+
+@pytest.fixture
+async def bench(database: Database, api: ScriptedApi) -> AsyncIterator[Bench]:
+    async with bench_on(database, api) as opened:
+        yield opened

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +16,14 @@ from harness.gateway.rates import PacedUpstream
 from harness.gateway.replay import ReplayUpstream, read_recorded
 from harness.gateway.upstream import LiveUpstream, Upstream
 from harness.pricing import PRICES, Price
-from harness.records import Limits
+from harness.records import Limits, Usage
 from harness.state import RunState
 from harness.stopping import Stopping
 from harness.store.database import Database
 from harness.store.journal import Journal, read_events
 from harness.store.rates import Rates
-from tests.kit.scripted_api import ScriptedApi
+from tests.kit.script import Request
+from tests.kit.scripted_api import Reply, ScriptedApi, Tokens, text
 from tests.kit.sessions import new_journal, run_at_work
 
 KEY = "sk-ant-the-real-key"
@@ -30,6 +31,32 @@ PROMPT = "You are the agent of a test."
 SEARCH = "mcp__corpus__search"
 RESUME = "Go on where you were."
 MODEL = "claude-sonnet-4-5"
+
+SPENT = Tokens(900, 80, 7, 11)
+USED = Usage(
+    input_tokens=900,
+    output_tokens=80,
+    cache_read_input_tokens=7,
+    cache_creation_input_tokens=11,
+    model_calls=1,
+    attempts=1,
+)
+"""What a played answer says that it used, and how the gateway counts that."""
+
+
+def once(*first: Reply, then: Reply | None = None) -> Callable[[Request], Reply]:
+    """Play these replies, then the last one for ever."""
+    replies = list(first)
+    return lambda request: (
+        replies.pop(0) if replies else then or Reply([text("At last.")], usage=SPENT, deltas=1)
+    )
+
+
+async def read_into(seen: list[bytes], bench: Bench) -> None:
+    """Read an answer as it comes."""
+    async with bench.stream() as answer:
+        async for chunk in answer.aiter_raw():
+            seen.append(chunk)
 
 
 def tool(name: str) -> dict[str, Any]:
