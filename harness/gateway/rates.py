@@ -116,7 +116,7 @@ def _blocked(model: str, until: datetime) -> str:
     when = until.astimezone(UTC)
     return (
         f"The model service takes no call of {model} with this key until {when:%Y-%m-%d %H:%M:%S} UTC; "
-        "resume the session then."
+        "the session can be resumed then."
     )
 
 

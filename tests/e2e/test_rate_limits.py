@@ -75,7 +75,7 @@ def test_a_long_wait_suspends_the_session(home: Path, dsn: str) -> None:
         code, finished = desk.run(*RUN)
         assert (code, finished["status"]) == (3, "suspended")
         assert "with this key until 20" in finished["problem"]
-        assert "UTC; resume the session then." in finished["problem"]
+        assert "UTC; the session can be resumed then." in finished["problem"]
         again, finished = desk.run("resume", finished["session_id"])
         assert (again, finished["status"]) == (3, "suspended")
         assert len(api.calls().messages()) == 1
@@ -91,7 +91,7 @@ def test_a_router_that_would_wait_long_suspends_the_session(home: Path, dsn: str
     with served(home, dsn, "router_refused", retry_after=3600) as (desk, api):
         code, finished = desk.run("run", "Do it. !once", "--flow", "flow.yaml")
         assert (code, finished["status"]) == (3, "suspended")
-        assert "UTC; resume the session then." in finished["problem"]
+        assert "UTC; the session can be resumed then." in finished["problem"]
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("update rate_limit set blocked_until = now()")
         assert desk.run("resume", finished["session_id"])[1]["status"] == "done"
@@ -140,7 +140,7 @@ def test_an_answer_on_the_wire_outlasts_another_agents_long_wait(home: Path, dsn
         assert command.wait() == 3
         assert command.finished is not None
         assert command.finished["status"] == "suspended"
-        assert "UTC; resume the session then." in command.finished["problem"]
+        assert "UTC; the session can be resumed then." in command.finished["problem"]
         assert {"model.failed", "model.finished", "agent_run.finished"} <= set(kinds(dsn))
         assert command.finished["usage"]["unattributed_calls"] == 0
         with psycopg.connect(dsn, autocommit=True) as connection:

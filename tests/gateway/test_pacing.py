@@ -185,7 +185,7 @@ async def test_a_long_retry_after_is_not_waited_for(bench: Bench, other: Bench, 
     assert answer.status_code == 402
     assert bench.gateway.limited is not None
     assert "takes no call of claude-sonnet-4-5 with this key until 20" in str(bench.gateway.limited)
-    assert "UTC; resume the session then." in str(bench.gateway.limited)
+    assert "UTC; the session can be resumed then." in str(bench.gateway.limited)
     assert answer.json()["error"]["message"] == str(bench.gateway.limited)
     assert await bench.kinds() == ["model.requested", "model.failed"]
     assert (await bench.last()).status == 429
