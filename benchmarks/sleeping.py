@@ -55,7 +55,7 @@ def measure(short: bool) -> list[Row]:
                 service = Service(desk, server.dsn, api)
                 return [*asyncio.run(_people(service, many)), *asyncio.run(_subagents(service, many))]
             finally:
-                desk.close()
+                desk.end()
 
 
 async def _people(service: Service, many: int) -> list[Row]:

@@ -108,12 +108,17 @@ class Desk:
 
     def close(self) -> None:
         """End whatever is left, and print what all commands have said, for a test that has failed."""
+        self.end()
+        for command in self.started:
+            print(command.process.args, *command.lines, *command.errors, sep="\n")
+
+    def end(self) -> None:
+        """End whatever is left."""
         for command in self.started:
             if command.process.poll() is None:
                 for process in (*tree(command.process.pid), psutil.Process(command.process.pid)):
                     kill(process)
                 command.process.wait()
-            print(command.process.args, *command.lines, *command.errors, sep="\n")
 
 
 @contextmanager
