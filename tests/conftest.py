@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,11 @@ _TEMPLATE = "migrated"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a run name programs that are not installed with the tests."""
     parser.addoption("--phoenix", metavar="PATH", help="the command `phoenix` of an Arize Phoenix")
+
+
+def pytest_configure() -> None:
+    """Let children take Ctrl-C also where a shell has started the tests in the background, ignoring it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
