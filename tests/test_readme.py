@@ -46,7 +46,7 @@ def test_the_first_command_line_installs_and_answers(home: Path) -> None:
 
 def test_the_second_command_line_is_what_ci_runs() -> None:
     """It runs the whole suite, after installing what that needs; without the first one, too."""
-    assert TEST.endswith(".venv/bin/python -m pytest -n 2")
+    assert TEST.endswith(".venv/bin/python -m pytest -n 2 --dist worksteal")
     assert ".[test]" in TEST
     assert "grep -m 1 -- '-m pytest' README.md" in (ROOT / ".ci" / "run").read_text("utf-8")
 

@@ -16,6 +16,7 @@ from tests.core.test_resume_point import delegate, delegation, run, search
 from tests.e2e.account import Account, account
 from tests.e2e.long_scripts import REPORT, stage_too_long
 from tests.e2e.running import Command, Desk
+from tests.kit.campaign import cases
 from tests.kit.processes import kill, until_sync
 from tests.kit.script import text
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
@@ -71,7 +72,9 @@ KILLED = {
 """The stage held at the kill, and after how many blocks."""
 
 
-@pytest.mark.parametrize(("stage", "after"), KILLED.values(), ids=KILLED.keys())
+@pytest.mark.parametrize(
+    ("stage", "after"), cases(KILLED, {"the summary is being written", "its delegation is pending"})
+)
 def test_killed_around_a_compaction_the_run_goes_on(
     desk: Desk, api: ScriptedProcess, holds: Path, stage: str, after: int
 ) -> None:

@@ -19,6 +19,7 @@ from harness.store.embedded import EmbeddedServer
 from harness.store.record import SessionRecord, read_record
 from tests.e2e.fork_scripts import REPORT, STAGES, TOPICS, report_on, stage_of
 from tests.e2e.running import Command, Desk, desk_with_notes, interrupt
+from tests.kit.campaign import cases
 from tests.kit.databases import fresh_database
 from tests.kit.homes import new_home
 from tests.kit.processes import until_sync
@@ -137,7 +138,9 @@ POINTS: dict[str, Callable[[Old], int]] = {
 }
 
 
-@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
+@pytest.mark.parametrize(
+    "point", cases(POINTS, {"the lead sleeps", "a subagent is at a tool", "before the report", "its end"})
+)
 def test_a_fork_ends_as_its_origin_did(old: Old, point: Callable[[Old], int]) -> None:
     """The same report, for the calls that were not answered by the point, and the origin stays as it was."""
     at = point(old)

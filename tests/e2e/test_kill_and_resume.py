@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.running import Command, Desk
 from tests.e2e.scripts import REPORT, ROUNDS, lead_turn, topic_of
+from tests.kit.campaign import cases
 from tests.kit.processes import until_sync
 from tests.kit.scripted_api import ScriptedProcess
 
@@ -50,13 +51,16 @@ STAGES = {
 }
 
 
-CASES = [pytest.param(stage, False, id=name) for name, stage in STAGES.items()] + [
-    pytest.param(STAGES["subagents are at work"], True, id="subagents are at work, and die too")
-]
+CASES = {name: (stage, False) for name, stage in STAGES.items()} | {
+    "subagents are at work, and die too": (STAGES["subagents are at work"], True)
+}
 """The CLIs outlive the harness, as they do after a real kill, unless they are killed too."""
 
 
-@pytest.mark.parametrize(("stage", "clis_too"), CASES)
+@pytest.mark.parametrize(
+    ("stage", "clis_too"),
+    cases(CASES, {"the delegation is pending", "subagents are at work, and die too", "the report"}),
+)
 def test_a_killed_run_goes_on_where_it_was(
     desk: Desk, api: ScriptedProcess, holds: Path, stage: tuple[str, int], clis_too: bool
 ) -> None:

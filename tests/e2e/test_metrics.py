@@ -17,6 +17,7 @@ import pytest
 
 from tests.cli.processes import NO_MODEL
 from tests.e2e.running import Command, Desk
+from tests.kit.campaign import cases
 from tests.kit.metrics import Scraped, parsed
 from tests.kit.outages import OwnPostgres
 from tests.kit.processes import until_sync
@@ -133,7 +134,7 @@ def _calls(found: Scraped) -> float:
     return sum(value for (name, *_), value in found.items() if name == "harness_model_calls_total")
 
 
-@pytest.mark.parametrize("how", ["stopped", "frozen"])
+@pytest.mark.parametrize("how", cases(("stopped", "frozen"), {"frozen"}))
 def test_a_store_that_is_away_keeps_no_scrape_waiting(home: Path, server: OwnPostgres, how: Any) -> None:
     """The worker's own numbers are told all the same, and its health says what is the matter."""
     desk = Desk(home, NO_MODEL, server.dsn)

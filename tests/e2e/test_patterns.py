@@ -20,6 +20,7 @@ from harness.tracing.span import Span
 from tests.e2e.crew import make_project, stage_of, task_of, who
 from tests.e2e.running import Command, Desk
 from tests.e2e.test_traces import told
+from tests.kit.campaign import cases
 from tests.kit.processes import until_sync
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 from tests.kit.seeds import run_seed
@@ -178,7 +179,7 @@ def test_the_right_agents_run_in_the_right_order(desk: Desk, api: ScriptedProces
         assert 1 <= launched_at_once(record.journal) <= slots_here()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases(list(CASES), {"mixed", "handoff", "blackboard"}))
 def test_killed_in_the_middle_it_goes_on(desk: Desk, api: ScriptedProcess, name: str) -> None:
     """Killed while a later agent's call is on the wire: the same end, and only that call may be repeated."""
     case = CASES[name]
@@ -238,9 +239,7 @@ def slow_api(home: Path) -> Iterator[ScriptedProcess]:
         yield played
 
 
-@pytest.mark.parametrize(
-    "number", [*range(2), *(pytest.param(n, marks=pytest.mark.campaign) for n in range(2, 20))]
-)
+@pytest.mark.parametrize("number", cases({str(number): number for number in range(20)}, {"0"}))
 def test_a_mixed_tree_killed_at_random(desk: Desk, slow_api: ScriptedProcess, number: int) -> None:
     """Killed at any moment: the same end, and at most one call for each agent run at work is repeated."""
     desk.base_url = slow_api.base_url
