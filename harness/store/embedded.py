@@ -3,9 +3,10 @@
     <home>/postgres/         the data; for root a link when the server's account cannot enter <home>
     <home>/postgres.log      what the server says
     <home>/postgres.gate     locked by whoever starts or stops the server, for that moment
+    <home>/postgres.alive    locked as long as any process of the server lives
     <home>/postgres.users/   one file for each user, locked as long as that user lives
 
-Both kinds of lock fall with their holder, however it ends, so there is nothing to repair after a crash. The
+These locks fall with their holders, however those end, so there is nothing to repair after a crash. The
 server lives in a session of its own and survives all of its users; the next one attaches to it.
 """
 

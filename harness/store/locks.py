@@ -22,7 +22,8 @@ class FileLock:
     """An exclusive lock on a file of its own. As a context manager it waits, at most `timeout_s` seconds.
 
     Two locks on one path exclude each other within a process as well as between processes. A child process
-    never holds its parent's lock, neither after exec nor after a bare fork.
+    never holds its parent's lock, neither after exec nor after a bare fork; but one that is given `fd` holds
+    it, with all of its own children, until the last of them has ended.
     """
 
     def __init__(self, path: Path, timeout_s: float = 120.0) -> None:
@@ -34,6 +35,13 @@ class FileLock:
     def held(self) -> bool:
         """Whether this object holds the lock."""
         return self._fd is not None
+
+    @property
+    def fd(self) -> int:
+        """The open file, to be passed to a program that shall hold the lock as well."""
+        if self._fd is None:
+            raise ValueError(f"The lock on {self.path} is not held.")
+        return self._fd
 
     def take(self) -> bool:
         """Try once, creating the file when it is missing, and say whether the lock is now held."""

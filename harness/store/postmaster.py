@@ -29,6 +29,7 @@ import psutil
 from harness.errors import StoreUnavailable
 from harness.store.account import Account
 from harness.store.binaries import Binaries
+from harness.store.locks import FileLock
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
@@ -45,9 +46,6 @@ _SOCKET_PATH_BYTES = 103
 
 # LC_ALL and TZ also decide what initdb writes into the new database's settings.
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
-
-# How a server says that another one, or what is left of it, still has the data folder.
-_OCCUPIED = re.compile(r"lock file .* already exists|shared memory block .* still in use", re.DOTALL)
 
 SETTINGS = {
     "listen_addresses": "",
@@ -71,18 +69,23 @@ class Running:
 
 
 class Postmaster:
-    """The server of the data folder `data`, run by `account`, that writes its log to `log`."""
+    """The server of the data folder `data`, run by `account`, that writes its log to `log`.
+
+    All of its processes hold a lock from their first moment to their last: one that has just been launched,
+    perhaps by a process that is dead by now, and has written no `postmaster.pid` yet, is not taken for none.
+    """
 
     def __init__(self, data: Path, log: Path, account: Account) -> None:
         self.data = data
         self.log = log
         self.account = account
+        self._alive = FileLock(data.with_name(f"{data.name}.alive"))
         digest = hashlib.sha256(os.fsencode(data)).hexdigest()
         # Shown in the title of every process of the server, which anybody may read: it finds the orphans.
         self._cluster = f"harness-{digest[:12]}"
 
     def find(self) -> Running | None:
-        """Find the running server, started by whomever; None is proof enough to start another one.
+        """Find the running server, started by whomever; None also while it is just being launched.
 
         The pid in the file proves nothing: it may be a zombie that nobody reaps, or a stranger's by now.
         Whoever answers at the socket is proof, and the only one when the server runs in another container.
@@ -144,23 +147,23 @@ class Postmaster:
             if running is not None and running.ready:
                 return running
             if child is not None and child.poll() is not None:
-                said = self._log_since(log_before)
-                if not _OCCUPIED.search(said):
-                    raise StoreUnavailable(
-                        f"The embedded Postgres in {self.data} does not start: {_last_line(said)}; "
-                        f"the whole log is {self.log}."
-                    )
-                child = None
-                if time.monotonic() > orphans_until:
-                    self._end_orphans()
+                raise StoreUnavailable(
+                    f"The embedded Postgres in {self.data} does not start: "
+                    f"{_last_line(self._log_since(log_before))}; the whole log is {self.log}."
+                )
+            if child is None and running is None and self._alive.take():
+                try:
+                    programs = binaries()
+                    self.initialise(programs)
+                    self._make_socket_folder()
+                    self._clear_stale()
+                    log_before = self._rotated_log()
+                    child = self._launch(programs)
+                finally:
+                    self._alive.drop()
+            elif running is None and child is None and time.monotonic() > orphans_until:
+                self._end_orphans()
                 time.sleep(10 * _POLL_S)
-            elif child is None and running is None:
-                programs = binaries()
-                self.initialise(programs)
-                self._make_socket_folder()
-                self._clear_stale()
-                log_before = self._rotated_log()
-                child = self._launch(programs)
             time.sleep(_POLL_S)
         raise StoreUnavailable(
             f"The embedded Postgres in {self.data} has not become ready in {START_TIMEOUT_S:.0f} s, perhaps "
@@ -206,6 +209,7 @@ class Postmaster:
                 stdout=log,
                 stderr=log,
                 umask=0o077,
+                pass_fds=[self._alive.fd],
                 # Ctrl-C goes to the terminal's process group, which the server is then not part of.
                 start_new_session=True,
                 **self.account.switch,
@@ -219,10 +223,11 @@ class Postmaster:
         for process in psutil.process_iter(["cmdline"]):
             title = " ".join(process.info["cmdline"] or ())
             if title.startswith(f"postgres: {self._cluster}:"):
-                process.kill()
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
     def _clear_stale(self) -> None:
-        """Remove the lock files of a server that `find` proved dead: Postgres trusts the pid in them."""
+        """Remove the lock files of a server that is proved dead: Postgres trusts the pid in them."""
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         for name in (SOCKET, f"{SOCKET}.lock"):
             (self.socket_folder / name).unlink(missing_ok=True)

@@ -12,15 +12,31 @@ from types import TracebackType
 from typing import Any, Self
 
 SCRIPT = """
-import json, os, sys, time
+import json, os, signal, sys, time
+from dataclasses import replace
 from pathlib import Path
 from harness.errors import HarnessError
 from harness.store.embedded import EmbeddedServer, status
+from harness.store.postmaster import Postmaster
 
 def say(**what):
     print(json.dumps(what), flush=True)
 
+def launch_and_die(postmaster, binaries):
+    # The program stops itself before it becomes the server.
+    program = home / "stopping" / "postgres"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\\nkill -STOP $$\\nexec {binaries.postgres} "$@"\\n')
+    program.chmod(0o755)
+    server = launch(postmaster, replace(binaries, folder=program.parent))
+    while " T " not in Path(f"/proc/{server.pid}/stat").read_text():
+        time.sleep(0.01)
+    say(pid=server.pid)
+    os.kill(os.getpid(), signal.SIGKILL)
+
 home = Path(sys.argv[1])
+if "--dies-launching" in sys.argv:
+    launch, Postmaster._launch = Postmaster._launch, launch_and_die
 if "--uid" in sys.argv:
     # Only now: the interpreter itself may lie where that account cannot go.
     uid = int(sys.argv[sys.argv.index("--uid") + 1])

@@ -95,6 +95,7 @@ def test_starters_at_once_share_one_server(home: Path) -> None:
         assert len({(answer["pid"], answer["dsn"]) for answer in answers}) == 1, answers
         assert sorted(path.name for path in home.iterdir()) == [
             "postgres",
+            "postgres.alive",
             "postgres.gate",
             "postgres.log",
             "postgres.users",
@@ -129,12 +130,15 @@ def test_ctrl_c_ends_the_user_and_spares_the_server_of_others(home: Path) -> Non
             assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_the_server_inherits_no_lock_and_no_secret(home: Path) -> None:
-    """The server holds none of its users' lock files open and sees nothing of their environment."""
+def test_the_server_inherits_no_lock_of_its_users_and_no_secret(home: Path) -> None:
+    """The server holds its own lock and none of its users', and sees nothing of their environment."""
     with PostgresUser(home) as user:
         answer = user.answer()
-        held = [os.readlink(path) for path in Path(f"/proc/{answer['pid']}/fd").iterdir()]
-        assert not [path for path in held if "postgres.gate" in path or "postgres.users" in path]
+        held = {os.readlink(path) for path in Path(f"/proc/{answer['pid']}/fd").iterdir()}
+        assert {path for path in held if path.startswith(f"{home}/postgres.")} == {
+            f"{home}/postgres.alive",
+            f"{home}/postgres.log",
+        }
         assert "ANTHROPIC_API_KEY" in psutil.Process(user.pid).environ()
         # Postgres overwrites what /proc shows; a program it runs sees what it really has.
         with psycopg.connect(answer["dsn"]) as connection:

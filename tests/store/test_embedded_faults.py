@@ -201,6 +201,26 @@ def test_a_starter_killed_at_any_moment_leaves_nothing_in_the_way(home: Path) ->
         until_sync(lambda: len(initdbs(folder)) == 0, "the orphaned initdb's end")  # noqa: B023
 
 
+def test_a_server_that_was_just_launched_by_a_dead_starter_is_waited_for(home: Path) -> None:
+    """Before it writes its pid file nothing else tells of it, and a second one would take its files away."""
+    with EmbeddedServer.acquire(home) as server:
+        remember(server)
+    with PostgresUser(home, "--dies-launching") as starter:
+        launched = psutil.Process(starter.answer()["pid"])
+        starter.process.wait()
+    try:
+        assert not status(home).running
+        later = threading.Timer(0.5, launched.resume)
+        later.start()
+        with EmbeddedServer.acquire(home) as server:
+            assert server_pid(home) == launched.pid
+            assert remembered(server)
+        later.join()
+        assert not alive(launched)
+    finally:
+        kill(launched)
+
+
 def initdbs(folder: Path) -> list[psutil.Process]:
     found = psutil.process_iter(["cmdline"])
     return [p for p in found if any(str(folder) in part for part in p.info["cmdline"] or ())]
