@@ -151,19 +151,12 @@ class Postmaster:
                     f"The embedded Postgres in {self.data} does not start: "
                     f"{_last_line(self._log_since(log_before))}; the whole log is {self.log}."
                 )
-            if child is None and running is None and self._alive.take():
-                try:
-                    programs = binaries()
-                    self.initialise(programs)
-                    self._make_socket_folder()
-                    self._clear_stale()
-                    log_before = self._rotated_log()
-                    child = self._launch(programs)
-                finally:
-                    self._alive.drop()
-            elif running is None and child is None and time.monotonic() > orphans_until:
-                self._end_orphans()
-                time.sleep(10 * _POLL_S)
+            if child is None and running is None:
+                if self._alive.take():
+                    child, log_before = self._start(binaries)
+                elif time.monotonic() > orphans_until:
+                    self._end_orphans()
+                    time.sleep(10 * _POLL_S)
             time.sleep(_POLL_S)
         raise StoreUnavailable(
             f"The embedded Postgres in {self.data} has not become ready in {START_TIMEOUT_S:.0f} s, perhaps "
@@ -192,6 +185,18 @@ class Postmaster:
         raise StoreUnavailable(
             f"The embedded Postgres with pid {running.pid} does not stop: end that process, then try again."
         )
+
+    def _start(self, binaries: Callable[[], Binaries]) -> tuple[subprocess.Popen[bytes], int]:
+        """Give the lock, which is held, to a new server; also give the size of the log before it."""
+        try:
+            programs = binaries()
+            self.initialise(programs)
+            self._make_socket_folder()
+            self._clear_stale()
+            log_before = self._rotated_log()
+            return self._launch(programs), log_before
+        finally:
+            self._alive.drop()
 
     def _launch(self, binaries: Binaries) -> subprocess.Popen[bytes]:
         settings = {
