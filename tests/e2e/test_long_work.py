@@ -15,6 +15,7 @@ import pytest
 from tests.e2e.account import Account, account
 from tests.e2e.long_scripts import BLOCK_HALF_SENT_S, STREAMED, stage_patient, stage_streaming
 from tests.e2e.running import Command, Desk, desk_with_notes
+from tests.kit.campaign import cases
 from tests.kit.processes import kill, until_sync
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 
@@ -53,11 +54,10 @@ def until_half_sent(stream: ScriptedProcess, stage: str) -> None:
     time.sleep(BLOCK_HALF_SENT_S)
 
 
-ELSEWHERE = pytest.param(("report", True), marks=pytest.mark.campaign, id="in the report")
-
-
 @pytest.mark.parametrize(
-    "stream", [pytest.param(("search-winds", True), id="in a call"), ELSEWHERE], indirect=True
+    "stream",
+    cases({"in a call": (("search-winds", True),), "in the report": (("report", True),)}, {"in a call"}),
+    indirect=True,
 )
 def test_an_answer_that_breaks_off_in_mid_block_is_asked_for_again(
     table: Desk, stream: ScriptedProcess
@@ -76,10 +76,13 @@ def test_an_answer_that_breaks_off_in_mid_block_is_asked_for_again(
 
 @pytest.mark.parametrize(
     ("stream", "stage"),
-    [
-        pytest.param(("search-winds", False), "search-winds", id="a call", marks=pytest.mark.campaign),
-        pytest.param(("report", False), "report", id="the report"),
-    ],
+    cases(
+        {
+            "a call": (("search-winds", False), "search-winds"),
+            "the report": (("report", False), "report"),
+        },
+        {"the report"},
+    ),
     indirect=["stream"],
 )
 def test_killed_while_a_block_is_half_sent(table: Desk, stream: ScriptedProcess, stage: str) -> None:
