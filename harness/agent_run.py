@@ -182,8 +182,6 @@ class AgentRun:
             view.run_id,
             frozenset((*belt.allowed, *belt.builtin)),
             bundle.prompt,
-            lambda limit: render("last_turn", view.project, reason=f"Your limit of {limit} is spent."),
-            lambda left: render("little_left", view.project, left=left),
             render("resume", view.project),
             pulse.beat,
             prices=view.settings.price_table,

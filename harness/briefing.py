@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 
 from harness.context import RunView
+from harness.hooks import Run
+from harness.limits import Allowed, next_call
 from harness.prompts import render
 from harness.resume import Prompt, Refire, ResumePoint, has_heard
 from harness.transcript import Entry
@@ -17,6 +19,17 @@ def system_prompt(view: RunView) -> str:
         return view.bundle.prompt
     offer = "\n".join(f"- {member.one_pager}" for member in view.members.values())
     return render("lead", view.project, prompt=view.bundle.prompt, agents=offer)
+
+
+def word_on_limits(view: Run) -> str | None:
+    """What an agent is told before its next model call of a limit that is nearly used up; mostly nothing."""
+    match next_call(view.state, view.run, auxiliary=False):
+        case Allowed(last_turn=str(limit)):
+            return render("last_turn", view.project, reason=f"Your limit of {limit} is nearly used up.")
+        case Allowed(left=str(left)):
+            return render("little_left", view.project, left=left)
+        case _:
+            return None
 
 
 def first_words(

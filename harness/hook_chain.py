@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from claude_agent_sdk import HookContext, HookInput, HookMatcher
 from claude_agent_sdk.types import HookEvent, HookJSONOutput
@@ -80,15 +80,21 @@ class HookChain:
         self._deadline_s = run.settings.hooks.deadline_s
 
     def matchers(self) -> dict[HookEvent, list[HookMatcher]]:
-        """Give what the SDK is told: one callback per event, blocking should it ever fail."""
+        """Give what the SDK is told: one callback per event, blocking a tool should it ever fail."""
 
-        def matcher(callback: Callable[..., Awaitable[HookJSONOutput]]) -> list[HookMatcher]:
-            return [HookMatcher(hooks=[callback], timeout=SDK_TIMEOUT_S, on_failure="block")]
+        def matcher(
+            callback: Callable[..., Awaitable[HookJSONOutput]],
+            on_failure: Literal["block", "continue"] = "block",
+        ) -> list[HookMatcher]:
+            return [HookMatcher(hooks=[callback], timeout=SDK_TIMEOUT_S, on_failure=on_failure)]
 
         return {
             "PreToolUse": matcher(self._before_tool),
             "PostToolUse": matcher(self._after_tool),
             "PostToolUseFailure": matcher(self._after_tool),
+            "UserPromptSubmit": matcher(self._before_turn, "continue"),
+            # The CLI knows it, the SDK's type does not: once for all tools of a turn, denied ones included.
+            cast(HookEvent, "PostToolBatch"): matcher(self._before_turn, "continue"),
         }
 
     async def _before_tool(self, given: HookInput, _id: str | None, _: HookContext) -> HookJSONOutput:
@@ -142,6 +148,17 @@ class HookChain:
             if hook.after_tool is not None:
                 await self._guarded(hook, partial(hook.after_tool, call, self._run))
         return {}
+
+    async def _before_turn(self, given: HookInput, _id: str | None, _: HookContext) -> HookJSONOutput:
+        said = []
+        for hook in self._hooks:
+            if hook.before_turn is not None:
+                told = await self._guarded(hook, partial(hook.before_turn, self._run))
+                said += [told] if isinstance(told, str) and told else []
+        if not said:
+            return {}
+        context = {"hookEventName": given["hook_event_name"], "additionalContext": "\n\n".join(said)}
+        return cast(HookJSONOutput, {"hookSpecificOutput": context})
 
     async def _note_denial(self, hook: Hook, call: BeforeTool, reason: str) -> None:
         noted = ToolDenied(tool_use_id=call.tool_use_id, tool=call.tool, hook=hook.name, reason=reason)

@@ -72,8 +72,6 @@ class RouterRun:
             run.id,
             frozenset({DECIDE}),
             "",
-            lambda limit: render("last_turn", view.project, reason=f"The limit of {limit} is spent."),
-            lambda left: render("little_left", view.project, left=left),
             "",
             prices=view.settings.price_table,
         )

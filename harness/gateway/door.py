@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +17,6 @@ from harness.limits import Refused, next_call
 from harness.pricing import PRICES, Price, cost_usd, most
 from harness.records import Usage, derived_id
 from harness.redaction import Redactor
-from harness.resume import STRUCTURED_OUTPUT
 from harness.state import RunState
 from harness.store.journal import Journal, KeptResponse, kept_response
 from harness.store.recordings import Recording
@@ -65,8 +63,6 @@ class Door:
     run_id: str
     tools: frozenset[str]
     prompt: str
-    last_turn_text: Callable[[str], str]
-    left_text: Callable[[str], str]
     resume_text: str
     alive: Callable[[str], None] = field(default=lambda doing: None)
     """Hears of each sign of life, with what the run is doing."""
@@ -106,12 +102,6 @@ class Door:
             return verdict
         request_hash = hashlib.sha256(body).hexdigest()
         ordinal = self.run.answered.get(request_hash, 0)
-        if verdict.last_turn is not None:
-            request = _without_tools(request, self.last_turn_text(verdict.last_turn))
-            body = json.dumps(request).encode()
-        elif verdict.left is not None and not auxiliary:
-            request = _with_remark(request, self.left_text(verdict.left))
-            body = json.dumps(request).encode()
         call = Call(
             call_id=derived_id(self.run_id, request_hash, ordinal),
             auxiliary=auxiliary,
@@ -323,22 +313,3 @@ _COUNTED = (
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
 )
-
-
-def _without_tools(request: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """The same request, offering nothing but the typed answer, and told that it is the last."""
-    tools = [tool for tool in request.get("tools") or () if tool.get("name") == STRUCTURED_OUTPUT]
-    changed = dict(request)
-    if tools:
-        changed["tools"] = tools
-        changed.pop("tool_choice", None)
-    elif request.get("tools"):
-        # The API wants the tools defined while the history holds their calls; it may just not choose one.
-        changed["tool_choice"] = {"type": "none"}
-    return _with_remark(changed, text)
-
-
-def _with_remark(request: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """The same request with a word of the harness's at its end, after what is cached."""
-    remark = {"role": "user", "content": [{"type": "text", "text": text}]}
-    return {**request, "messages": [*request["messages"], remark]}

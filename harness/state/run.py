@@ -51,6 +51,7 @@ class ModelCall:
     auxiliary: bool
     model: str
     requested_at: datetime
+    last_turn: bool = False
     attempts: int = 1
     lost: int = 0
     retries: list[dict[str, Any]] = field(default_factory=list)
@@ -107,6 +108,8 @@ class RunState:
     answered: dict[str, int] = field(default_factory=dict)
     last_call: str | None = None
     took_last_turn: bool = False
+    last_turns: int = 0
+    """Answers in a row that it was given as its last."""
     reopened: bool = False
     tools: dict[str, ToolCall] = field(default_factory=dict)
     delegations: dict[str, Delegation] = field(default_factory=dict)
@@ -198,7 +201,7 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
         case ev.AgentRunReopened(limits=limits, answer=answer, by=by):
             run.granted_by += [by] if by else []
             run.status, run.outcome, run.ended_at = "ready", None, None
-            run.limits, run.took_last_turn = limits, False
+            run.limits, run.took_last_turn, run.last_turns = limits, False, 0
             _tell(run, answer)
         case ev.AgentRunAnswered(output=output, work_s=work_s):
             _stop(run, "checking", work_s)
@@ -216,7 +219,7 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
             run.help_asked[tool_use_id], run.told = help_, None
         case ev.ModelRequested() as call:
             run.open_calls[call.call_id] = ModelCall(
-                call.call_id, call.request_hash, call.auxiliary, call.model, at
+                call.call_id, call.request_hash, call.auxiliary, call.model, at, call.last_turn
             )
             run.calls += 1
             if not call.auxiliary:
@@ -316,6 +319,8 @@ def _answer(run: RunState, call: ModelCall | None, *, auxiliary: bool) -> None:
     if call is not None:
         run.answered[call.request_hash] = run.answered.get(call.request_hash, 0) + 1
     run.steps += not auxiliary
+    if call is not None and not auxiliary:
+        run.last_turns = run.last_turns + 1 if call.last_turn else 0
     run.reopened = run.reopened and auxiliary
 
 

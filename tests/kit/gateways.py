@@ -151,8 +151,6 @@ async def bench_on(
         run.id,
         frozenset(tools),
         PROMPT,
-        lambda reason: f"This is the last turn: {reason}.",
-        lambda left: f"Left: {left}.",
         RESUME,
         prices=prices,
     )
