@@ -22,6 +22,8 @@ from claude_agent_sdk import (
 from claude_agent_sdk.types import EffortLevel, HookEvent, McpServerConfig
 
 from harness.attempt import AttemptFolder
+from harness.gateway.bodies import ErrorBody
+from harness.gateway.trouble import Trouble, refused
 
 _AWAY = ("failed", "pending", "needs-auth")
 """States of an MCP server that has no tools to offer; the CLI waits half a minute for one to start."""
@@ -71,6 +73,12 @@ class Ending:
     deferred_id: str | None = None
     api_status: int | None = None
     problem: str | None = None
+
+    def trouble(self, model: str) -> Trouble | None:
+        """Why the model call that ended it has no answer, where no gateway has seen it."""
+        if self.api_status is None:
+            return None
+        return refused(self.api_status, ErrorBody("", self.problem or ""), "its address", model)
 
 
 async def converse(talk: Conversation, on_process: Callable[[int], Awaitable[None]]) -> Ending:
@@ -129,11 +137,8 @@ def _ending(result: ResultMessage) -> Ending:
     if result.subtype == "error_max_structured_output_retries":
         return Ending("bad_output", problem="The agent's typed output was wrong again and again.")
     if result.is_error:
-        # A compaction that failed in passing is reported as refused for good; another try tells them apart.
-        passing = result.terminal_reason == "prompt_too_long"
         problem = result.result or "; ".join(result.errors or ()) or f"The run ended as {result.subtype}."
-        status = None if passing else result.api_error_status
-        return Ending("api_error", api_status=status, problem=problem)
+        return Ending("api_error", api_status=result.api_error_status, problem=problem)
     return Ending("answered", text=result.result, structured=result.structured_output)
 
 

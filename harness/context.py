@@ -22,6 +22,7 @@ from harness.stopping import OnTrouble, Stopping, for_a_person
 from harness.store.database import Database
 from harness.store.journal import NOTHING, Journal
 from harness.store.lease import Lease
+from harness.store.transcripts import Entry, read_transcript
 from harness.tool_cache import ToolCache
 from harness.tracing.describe import Shown
 
@@ -128,6 +129,11 @@ class RunView:
     def cancelled(self) -> bool:
         """Whether a person has asked for the session to be cancelled."""
         return self.session.lease.cancel_requested.is_set()
+
+    async def transcript(self) -> list[Entry]:
+        """What is stored of its conversation."""
+        known = self.run.claude_session_id
+        return await read_transcript(self.session.database, self.state.id, known) if known else []
 
     def was_cached(self, tool_use_id: str) -> bool:
         """Whether a tool call was answered without running the tool."""

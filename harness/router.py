@@ -19,6 +19,7 @@ from harness.bundles.validate import validate_input
 from harness.context import MustSuspend, RunView, SessionContext
 from harness.flow import Supervisor, Team
 from harness.gateway.door import Door
+from harness.gateway.trouble import Trouble
 from harness.limits import spent
 from harness.messages import Message, MessageKind
 from harness.plan import Place, Planner, results_so_far
@@ -84,9 +85,10 @@ class RouterRun:
         except anthropic.APIStatusError as problem:
             if gateway.limited is not None:
                 raise MustSuspend(str(gateway.limited), gateway.limited.again_s) from problem
-            await self._refused(problem)
+            await self._refused(door.trouble, problem)
         except anthropic.APIConnectionError as problem:
-            raise MustSuspend(f"The router's model could not be reached: {problem}") from problem
+            said = door.trouble.problem if door.trouble else f"The router's call broke off: {problem}"
+            raise MustSuspend(said) from problem
         finally:
             gateway.close_door(token)
 
@@ -213,15 +215,14 @@ class RouterRun:
         )
         await answering.finish(self._view, outcome, 0)
 
-    async def _refused(self, problem: anthropic.APIStatusError) -> None:
-        limit = spent(self._view.state, self._view.run)
-        if problem.status_code == 402 or limit is not None:
-            await answering.needs_help(self._view, limit or "cost", None, 0)
-        elif problem.status_code in (408, 409, 429) or problem.status_code >= 500:
-            raise MustSuspend(f"The router's model did not answer: {problem.message}") from problem
-        else:
-            outcome = Outcome(status="failed", problem=f"The router's call was refused: {problem.message}")
-            await answering.finish(self._view, outcome, 0)
+    async def _refused(self, trouble: Trouble | None, problem: anthropic.APIStatusError) -> None:
+        if trouble is not None and trouble.concern != "request":
+            raise MustSuspend(trouble.problem) from problem
+        if limit := spent(self._view.state, self._view.run):
+            await answering.needs_help(self._view, limit, None, 0)
+            return
+        said = trouble.problem if trouble else problem.message
+        await answering.finish(self._view, Outcome(status="failed", problem=said), 0)
 
 
 def _refusal(call: Any, problem: str) -> Any:

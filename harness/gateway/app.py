@@ -19,7 +19,7 @@ from aiohttp import web
 
 from harness.beside import end
 from harness.errors import BudgetSpent, GatewayError, LeaseLost
-from harness.gateway.door import Call, Door
+from harness.gateway.door import Call, Denied, Door
 from harness.gateway.relay import Relay, error, gone
 from harness.gateway.upstream import RateLimited, Upstream
 from harness.limits import Refused
@@ -125,7 +125,7 @@ class Gateway:
             return await self._stop_for(spent, door, parsed)
         if isinstance(call, web.Response):
             return call
-        if isinstance(call, Refused):
+        if isinstance(call, Refused | Denied):
             return error(402, "billing_error", call.problem)
         if isinstance(call, KeptResponse):
             return web.Response(body=call.body, headers={"content-type": call.content_type})
@@ -144,7 +144,7 @@ class Gateway:
 
     async def _admitted(
         self, door: Door, body: bytes, parsed: dict[str, Any], request: web.Request
-    ) -> Call | KeptResponse | Refused | web.Response:
+    ) -> Call | KeptResponse | Refused | Denied | web.Response:
         """Admit a call; where calls on the wire take up its tenant's budget, once they leave enough of it.
 
         A response is for a call that may not begin any more: its agent has ended, or the session stops.

@@ -12,12 +12,14 @@ from typing import Any
 from harness import events as ev
 from harness.gateway.charge import Charge
 from harness.gateway.conversation import conversation_key
+from harness.gateway.trouble import Trouble
 from harness.gateway.upstream import Caller
 from harness.limits import Refused, next_call
 from harness.pricing import PRICES, Price, cost_usd, most
 from harness.records import Usage, derived_id
 from harness.redaction import Redactor
 from harness.state import RunState
+from harness.stops import AT_ONCE, CUT, why_final
 from harness.store.journal import Journal, KeptResponse, kept_response
 from harness.store.recordings import Recording
 from harness.tracing.describe import Shown
@@ -41,9 +43,16 @@ class Call:
     attempts: int = 0
     message_id: str | None = None
     tries: int = 0
-    """Attempts with the model that is asked now."""
+    """Attempts in a row that brought no answer, with the model that is asked now."""
     lost: int = 0
     """Attempts that reached the model and whose answers were lost: what they used is not known."""
+
+
+@dataclass(frozen=True)
+class Denied:
+    """A call that is not made, because nothing could come of it."""
+
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,10 @@ class Door:
     alive: Callable[[str], None] = field(default=lambda doing: None)
     """Hears of each sign of life, with what the run is doing."""
     prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
+    missed: int = 0
+    """Attempts at its steps in a row that brought no answer, those of its earlier processes among them."""
+    trouble: Trouble | None = None
+    """Why its newest call has no answer, once it is not tried again."""
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     """Its token is good for nothing any more."""
 
@@ -87,7 +100,7 @@ class Door:
 
     async def admit(
         self, body: bytes, request: dict[str, Any], headers: Mapping[str, str]
-    ) -> Call | KeptResponse | Refused:
+    ) -> Call | KeptResponse | Refused | Denied:
         """Commit the checkpoint of a model call, find its answer among those paid already, or refuse it.
 
         Raises:
@@ -102,6 +115,8 @@ class Door:
             return verdict
         request_hash = hashlib.sha256(body).hexdigest()
         ordinal = self.run.answered.get(request_hash, 0)
+        if not auxiliary and (problem := self._in_vain(asked_before=ordinal > 0)):
+            return Denied(problem)
         call = Call(
             call_id=derived_id(self.run_id, request_hash, ordinal),
             auxiliary=auxiliary,
@@ -111,6 +126,7 @@ class Door:
             headers=dict(headers),
             conversation=conversation,
             began=datetime.now(UTC),
+            tries=0 if auxiliary else self.missed,
             charge=Charge.of(self.journal.state, request, body, self.prices),
         )
         await self.journal.append(
@@ -129,6 +145,14 @@ class Door:
         self.alive("waiting for the model's first token")
         return call
 
+    def _in_vain(self, *, asked_before: bool) -> str | None:
+        """Say why a step would come to nothing: what has just ended so would end so again."""
+        if self.trouble is not None and self.trouble.concern != "request" and self.missed:
+            return self.trouble.problem
+        stop = self.run.last_stop
+        same = asked_before or (stop in CUT and self.run.last_blank)
+        return why_final(stop) if stop in AT_ONCE or same else None
+
     async def completed(
         self,
         call: Call,
@@ -142,6 +166,8 @@ class Door:
         `message` is the Messages API's, without its content if that cannot be read; `headers` and `body` are
         all that came.
         """
+        self.trouble = None
+        self.missed = self.missed if call.auxiliary else 0
         used = message.get("usage") or {}
         usage = Usage(
             **{name: int(used.get(name) or 0) for name in _COUNTED},
@@ -166,6 +192,7 @@ class Door:
                 usage=usage,
                 cost_usd=cost,
                 first_token_s=(first_token - call.began).total_seconds() if first_token else None,
+                blank=not any(block.get("type") in _SAID for block in message.get("content") or ()),
             ),
             run_id=self.run_id,
             shown=Shown(output=message.get("content")),
@@ -205,14 +232,26 @@ class Door:
         call.charge = charge
         if instead is not None:
             call.model, call.tries = instead, 0
+        self._count(call)
+
+    def _count(self, call: Call) -> None:
+        if not call.auxiliary:
+            self.missed = call.tries
 
     async def failed(
-        self, call: Call, failed: Failed, answered: tuple[Mapping[str, str], bytes] | None = None
+        self,
+        call: Call,
+        failed: Failed,
+        answered: tuple[Mapping[str, str], bytes] | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
         """Commit that a call brought no complete response; its lost attempts may have cost.
 
-        `answered` are headers and body of the refusal, if it was one.
+        `answered` are headers and body of the refusal, if it was one; `trouble` is what that means for its
+        agent run, unless it may ask again.
         """
+        self._count(call)
+        self.trouble = trouble
         # The CLI's own calls are not counted by their failures: it makes them again, or does without.
         answered = None if call.auxiliary else answered
         await self.journal.append(
@@ -293,6 +332,8 @@ def _newly_told(request: Mapping[str, Any]) -> Any:
         return messages[answers[-1] + 1 :]
     return {"system": request.get("system"), "messages": messages}
 
+
+_SAID = ("text", "tool_use")
 
 _ASKED_WITH = ("anthropic-version", "anthropic-beta")
 _ANSWERED_WITH = ("request-id", "retry-after")

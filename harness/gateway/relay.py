@@ -17,6 +17,7 @@ from harness.backoff import pause_s
 from harness.errors import BudgetSpent, LeaseLost
 from harness.gateway.bodies import ErrorBody, error_of, message_of
 from harness.gateway.door import Call, Door, Failed
+from harness.gateway.trouble import PASSING, Trouble, lost, refused
 from harness.gateway.upstream import (
     Answer,
     CallDropped,
@@ -33,13 +34,12 @@ from harness.wire import StreamReader
 
 log = logging.getLogger(__name__)
 
-RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
-"""Statuses after which the same request may succeed, by the Messages API's documentation of errors."""
-
 OVERLOADED = frozenset({503, 529})
 """Statuses after which another model may answer, if they last."""
 
 MAX_ATTEMPTS = 5
+"""Of a step, those that its agent's CLI asks for again among them: nobody else tries."""
+
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
@@ -84,17 +84,21 @@ class Relay:
         except BudgetSpent as problem:
             await self._fail(Failed(None, str(problem)))
             raise
-        except (UpstreamLost, LeaseLost, CallDropped) as problem:
+        except UpstreamLost as problem:
+            trouble = lost(str(problem), self.call.tries) if self._last else None
+            await self._fail(Failed(None, str(problem)), trouble=trouble)
+            if self._begun:
+                return self._cut_off()
+            return self._no_more(trouble) if trouble else error(529, "overloaded_error", str(problem))
+        except (LeaseLost, CallDropped) as problem:
             await self._fail(Failed(None, str(problem)))
-            if not self._begun:
-                return error(529, "overloaded_error", str(problem))
-            return self._cut_off()
+            return self._cut_off() if self._begun else error(529, "overloaded_error", str(problem))
 
     async def _attempt(self, upstream: Upstream) -> web.StreamResponse | None:
         """Send the request once and relay the answer; None when it is worth another attempt."""
         self.call.attempts += 1
         self.call.tries += 1
-        last, instead = self.call.tries >= MAX_ATTEMPTS, None
+        instead = None
         try:
             async with upstream.send(self._outgoing()) as answer:
                 if answer.status == 200:
@@ -102,10 +106,10 @@ class Relay:
                 body = b"".join([chunk async for chunk in answer.chunks])
                 refusal = error_of(body)
                 failed = Failed(answer.status, refusal.text)
-                again = answer.status in RETRIED and not (answer.final or last)
+                again = answer.status in PASSING and not (answer.final or self._last)
                 instead = None if again or answer.final else self._instead(answer.status, refusal)
                 if not again and instead is None:
-                    return await self._refuse(answer, failed, body)
+                    return await self._refuse(answer, refusal, body)
                 pause = 0.0 if instead else _pause(self.call.tries, answer.headers.get("retry-after"))
         except RateLimited as problem:
             instead = self._instead(problem.status)
@@ -114,7 +118,7 @@ class Relay:
             failed, pause = Failed(problem.status, str(problem)), 0.0
         except UpstreamLost as problem:
             self.call.lost += problem.sent
-            if self._begun or last:
+            if self._begun or self._last:
                 raise
             failed, pause = Failed(None, str(problem), problem.sent), _pause(self.call.tries, None)
         if not self._wanted():
@@ -123,6 +127,10 @@ class Relay:
         await self.door.retried(self.call, failed, pause, instead)
         await asyncio.sleep(pause)
         return None
+
+    @property
+    def _last(self) -> bool:
+        return self.call.tries >= MAX_ATTEMPTS
 
     def _outgoing(self) -> Outgoing:
         call = self.call
@@ -148,9 +156,18 @@ class Relay:
         gone = status in OVERLOADED or (status == 404 and refusal and refusal.kind == "not_found_error")
         return self.fallback if gone and self.call.model != self.fallback else None
 
-    async def _refuse(self, answer: Answer, failed: Failed, body: bytes) -> web.Response:
-        await self._fail(failed, (answer.headers, body))
-        return web.Response(status=answer.status, headers=answer.headers, body=body)
+    async def _refuse(self, answer: Answer, refusal: ErrorBody, body: bytes) -> web.Response:
+        call = self.call
+        trouble = refused(answer.status, refusal, answer.place, call.model, call.tries)
+        await self._fail(Failed(answer.status, refusal.text), (answer.headers, body), trouble)
+        if trouble.concern == "request" or call.auxiliary:
+            # The CLI can do something about some: it sums up a conversation that is too long, for instance.
+            return web.Response(status=answer.status, headers=answer.headers, body=body)
+        return self._no_more(trouble)
+
+    def _no_more(self, trouble: Trouble) -> web.Response:
+        """End the CLI's asking: of all statuses it is this one that it takes for final, in our words."""
+        return error(402, "billing_error", trouble.problem)
 
     async def _relay(self, answer: Answer) -> web.StreamResponse:
         if "text/event-stream" in answer.headers.get("content-type", "application/json"):
@@ -195,7 +212,8 @@ class Relay:
             raise UpstreamLost("The model's answer broke off before its end.")
         problem = f"The model's answer ended in an error: {reader.error.get('message')}"
         self.call.lost += 1
-        await self._fail(Failed(None, problem))
+        trouble = lost(problem, self.call.tries) if self._last else None
+        await self._fail(Failed(None, problem), trouble=trouble)
         return response
 
     def _cut_off(self) -> web.StreamResponse:
@@ -204,11 +222,16 @@ class Relay:
             self.request.transport.close()
         return web.Response()
 
-    async def _fail(self, failed: Failed, answered: tuple[Mapping[str, str], bytes] | None = None) -> None:
+    async def _fail(
+        self,
+        failed: Failed,
+        answered: tuple[Mapping[str, str], bytes] | None = None,
+        trouble: Trouble | None = None,
+    ) -> None:
         named = about("model_call_failed", agent_run_id=self.door.run_id, status=failed.status)
         log.info("model call %s failed: %s", self.call.call_id, failed.problem, extra=named)
         with contextlib.suppress(LeaseLost):
-            await self.door.failed(self.call, failed, answered)
+            await self.door.failed(self.call, failed, answered, trouble)
 
 
 def gone(request: web.Request, door: Door) -> bool:

@@ -11,7 +11,7 @@ import aiohttp
 
 from harness.errors import GatewayError
 from harness.events import ReplayStopped
-from harness.outbound import LOST, NEVER_SENT, client, proxy_for, said
+from harness.outbound import LOST, NEVER_SENT, client, proxy_for, said, without_password
 from harness.state import named
 
 
@@ -56,14 +56,15 @@ async def _unsettled(output_tokens: int) -> None:
 class Answer:
     """An upstream's answer: HTTP status, the headers worth passing on, and the body as it arrives.
 
-    `final` says that the same request would get the same answer again. `settle` is told how many tokens the
-    answer had when it was read to its end.
+    `final` says that the same request would get the same answer again, `place` who gave it. `settle` is told
+    how many tokens the answer had when it was read to its end.
     """
 
     status: int
     headers: Mapping[str, str]
     chunks: AsyncIterator[bytes]
     final: bool = False
+    place: str = "its address"
     settle: Callable[[int], Awaitable[None]] = _unsettled
 
 
@@ -132,6 +133,7 @@ class LiveUpstream:
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self._url = base_url.rstrip("/") + "/v1/messages"
+        self._place = without_password(base_url)
         self._api_key = api_key
         self._proxy = proxy_for(self._url)
         self._client = client(_TIMEOUT, auto_decompress=False)
@@ -148,7 +150,7 @@ class LiveUpstream:
             )
         except LOST as problem:
             raise UpstreamLost(
-                f"The model service could not be reached: {said(problem)}",
+                f"The model service at {self._place} could not be reached: {said(problem)}",
                 sent=not isinstance(problem, NEVER_SENT),
             ) from problem
         async with response:
@@ -158,16 +160,17 @@ class LiveUpstream:
                 for name, value in answered.items()
                 if name in _PASSED_BACK or name.startswith("anthropic-ratelimit")
             }
-            yield Answer(response.status, back, _translated(response.content.iter_any()))
+            chunks = _translated(response.content.iter_any(), self._place)
+            yield Answer(response.status, back, chunks, place=self._place)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
 
-async def _translated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _translated(chunks: AsyncIterator[bytes], place: str) -> AsyncIterator[bytes]:
     try:
         async for chunk in chunks:
             yield chunk
     except LOST as problem:
-        raise UpstreamLost(f"The model's answer broke off: {said(problem)}") from problem
+        raise UpstreamLost(f"The model's answer from {place} broke off: {said(problem)}") from problem

@@ -108,6 +108,10 @@ class RunState:
     answered: dict[str, int] = field(default_factory=dict)
     last_call: str | None = None
     took_last_turn: bool = False
+    last_stop: str | None = None
+    """Why the model stopped in the newest answer of a step."""
+    last_blank: bool = False
+    """That answer had neither a text nor a call."""
     last_turns: int = 0
     """Answers in a row that it was given as its last."""
     reopened: bool = False
@@ -202,6 +206,7 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
             run.granted_by += [by] if by else []
             run.status, run.outcome, run.ended_at = "ready", None, None
             run.limits, run.took_last_turn, run.last_turns = limits, False, 0
+            run.last_stop = None
             _tell(run, answer)
         case ev.AgentRunAnswered(output=output, work_s=work_s):
             _stop(run, "checking", work_s)
@@ -234,6 +239,8 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
             known.retries.append(call.model_dump(include=told))
         case ev.ModelFinished() as call:
             _answer(run, _end_call(run, call.call_id), auxiliary=call.auxiliary)
+            if not call.auxiliary:
+                run.last_stop, run.last_blank = call.stop_reason, call.blank
             run.settled += call.usage
             if call.cost_usd is None:
                 run.unpriced += 1
@@ -289,6 +296,8 @@ def part_from_origin(run: RunState, forked: ev.SessionForked) -> None:
     # Not lost: how they end is known, and paid, over there.
     run.open_calls.clear()
     run.cli, run.folders, run.running_since = None, [], None
+    # What was asked in vain there may be asked otherwise here.
+    run.last_stop = None
     if run.status == "running":
         run.status = "ready"
     if run.claude_session_id is not None:

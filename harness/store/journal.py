@@ -128,6 +128,7 @@ class Journal:
             "id": str(uuid.uuid4()),
             "kind": payload.kind,
             "version": type(payload).VERSION,
+            "progress": type(payload).PROGRESS,
             "token": self.lease.token,
             "agent_run_id": run_id,
             "payload": _text(plain),
