@@ -226,6 +226,11 @@ def text(value: str) -> Block:
     return {"type": "text", "text": value}
 
 
+def thinking(value: str = "") -> Block:
+    """Make a thinking block; it is signed when it is sent. Without one, models that think begin with one."""
+    return {"type": "thinking", "thinking": value}
+
+
 def tool_use(name: str, input: Mapping[str, Any], id: str | None = None) -> Block:
     """Make a tool call; without `id` it gets a new one each time it is sent."""
     return {"type": "tool_use", "id": id, "name": name, "input": dict(input)}
