@@ -111,7 +111,9 @@ async def sent_last(bench: Bench, request: dict[str, Any]) -> dict[str, Any]:
 async def test_the_last_turn_offers_the_typed_answer_alone(database: Database, api: ScriptedApi) -> None:
     """Of the tools only StructuredOutput is left, no tool is forced, and the agent is told."""
     async with bench_on(database, api, limits=Limits(max_steps=2)) as bench:
-        request = step("a", tools=(SEARCH, "StructuredOutput"), tool_choice={"type": "auto"}, temperature=0.5)
+        request = step(
+            "a", tools=(SEARCH, "StructuredOutput"), tool_choice={"type": "auto"}, stop_sequences=["END"]
+        )
         assert await sent_last(bench, request) == request
         asked = await sent_last(bench, request)
         assert [each["name"] for each in asked["tools"]] == ["StructuredOutput"]

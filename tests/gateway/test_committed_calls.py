@@ -153,7 +153,7 @@ async def test_a_paid_answer_is_given_when_nothing_is_left_to_spend(
 
 @pytest.mark.parametrize(
     "request_",
-    [step("Why not?"), step("Why?", model="claude-opus-4-5"), step("Why?", tools=(SEARCH, "Read"))],
+    [step("Why not?"), step("Why?", model="claude-opus-5-5"), step("Why?", tools=(SEARCH, "Read"))],
     ids=["another question", "another model", "other tools"],
 )
 async def test_another_conversation_is_asked_anew(bench: Bench, request_: dict[str, Any]) -> None:

@@ -30,7 +30,9 @@ KEY = "sk-ant-the-real-key"
 PROMPT = "You are the agent of a test."
 SEARCH = "mcp__corpus__search"
 RESUME = "Go on where you were."
-MODEL = "claude-sonnet-4-5"
+MODEL = "claude-sonnet-5-5"
+
+VERSION = {"anthropic-version": "2023-06-01"}
 
 SPENT = Tokens(900, 80, 7, 11)
 USED = Usage(
@@ -159,6 +161,6 @@ async def bench_on(
     async with (
         Gateway(upstream, stopping, fallback=fallback) as gateway,
         # Another client than the gateway's own, and no proxy of this machine in between.
-        httpx.AsyncClient(base_url=gateway.base_url, trust_env=False, timeout=30) as http,
+        httpx.AsyncClient(base_url=gateway.base_url, headers=VERSION, trust_env=False, timeout=30) as http,
     ):
         yield Bench(api, database, journal, run, gateway, door, gateway.open_door(door), http)

@@ -111,8 +111,8 @@ class Request:
 
     @property
     def tools(self) -> list[str]:
-        """The names of the tools offered, in order."""
-        return [tool["name"] for tool in self.body.get("tools", ())]
+        """The names of the tools offered, in order; those that are to be loaded later are not yet."""
+        return [tool["name"] for tool in self.body.get("tools", ()) if not tool.get("defer_loading")]
 
     def offers(self, tool: str) -> bool:
         """Say whether a tool of that name is offered."""

@@ -97,7 +97,7 @@ class ScriptedApi:
 
     def __init__(self, script: Script = generic, *, log: Path | None = None, refuses: bool = False) -> None:
         self.calls = Calls(log)
-        self._refuses = refuses
+        self.refuses = refuses
         self._app = PlayedModel(script, self.calls)
         self._listener = _listening()
         self._server = _server(self._app)
@@ -133,7 +133,7 @@ class ScriptedApi:
         if error is None and self._app.error is not None:
             raise self._app.error
         if error is None:
-            self.calls.check(refuses=self._refuses)
+            self.calls.check(refuses=self.refuses)
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ class Bench:
             "allowed_tools": [ECHO, LOOK, DELEGATE],
             "mcp_servers": {"t": self._server()},
             "system_prompt": SYSTEM_PROMPT,
-            "model": "claude-sonnet-4-5",
+            "model": "claude-sonnet-5-5",
             "session_store": self.store,
             "session_store_flush": "eager",
             "stderr": self.stderr.append,
