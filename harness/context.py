@@ -56,6 +56,8 @@ class SessionContext:
     on_trouble: OnTrouble = for_a_person
     tool_cache: ToolCache = field(default_factory=ToolCache)
     sources_listed: Callable[[], str] = field(default=lambda: "")
+    refused_forms: set[tuple[str, str]] = field(default_factory=set)
+    """Models, and the ways of asking for a decision that their endpoint has refused."""
 
     @property
     def state(self) -> SessionState:

@@ -150,7 +150,8 @@ class Door:
         if self.trouble is not None and self.trouble.concern != "request" and self.missed:
             return self.trouble.problem
         stop = self.run.last_stop
-        same = asked_before or (stop in CUT and self.run.last_blank)
+        # A router asks again in other words; a CLI can only ask for the rest of nothing.
+        same = asked_before or (stop in CUT and self.run.last_blank and self.run.role != "router")
         return why_final(stop) if stop in AT_ONCE or same else None
 
     async def completed(
