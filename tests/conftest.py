@@ -13,10 +13,11 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from harness.store.database import Database
-from harness.store.embedded import EmbeddedServer
-from harness.store.migrate import migrate
+from harness.store.embedded import EmbeddedServer, status
+from harness.store.migrate import OLDEST_SERVER, migrate
 from tests.kit.databases import fresh_database
 from tests.kit.homes import new_home
+from tests.kit.oldest_postgres import PROGRAMS, use_oldest_postgres
 from tests.kit.outages import OwnPostgres
 from tests.kit.seeds import run_seed
 
@@ -26,11 +27,18 @@ _TEMPLATE = "migrated"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a run name programs that are not installed with the tests."""
     parser.addoption("--phoenix", metavar="PATH", help="the command `phoenix` of an Arize Phoenix")
+    parser.addoption("--oldest-postgres", action="store_true", help="run on the oldest Postgres promised")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Let children take Ctrl-C also where a shell has started the tests in the background, ignoring it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.getoption("--oldest-postgres"):
+        if not (PROGRAMS / "postgres").exists():
+            raise pytest.UsageError(
+                f"{PROGRAMS} has no server: install the package postgresql-{OLDEST_SERVER}."
+            )
+        use_oldest_postgres(pytest.MonkeyPatch())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -61,9 +69,11 @@ def stepped_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedServer]:
+def postgres(pytestconfig: pytest.Config) -> Iterator[EmbeddedServer]:
     """A running server with an empty data folder of its own and all durability settings on."""
     with new_home() as folder, EmbeddedServer.acquire(folder) as server:
+        if pytestconfig.getoption("--oldest-postgres"):
+            assert status(folder).version == str(OLDEST_SERVER)
         yield server
 
 

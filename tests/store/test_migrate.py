@@ -79,7 +79,7 @@ async def test_an_edited_applied_migration_is_refused(empty_dsn: str, tmp_path: 
 async def test_an_old_server_is_refused(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is made in it; a schema that is up to date is left in peace."""
     monkeypatch.setattr("harness.store.migrate.OLDEST_SERVER", 999)
-    with pytest.raises(MigrationRefused, match=r"is \d[\d.]*, and 999 or newer is needed: upgrade"):
+    with pytest.raises(MigrationRefused, match=r"is \d[^,]*, and 999 or newer is needed: upgrade"):
         await migrate(empty_dsn)
     assert (await check(empty_dsn)).applied == ()
     monkeypatch.undo()

@@ -78,9 +78,10 @@ values (%(id)s, %(tenant)s, %(flow)s, %(question)s, 'running', 1, %(holder)s,
 on conflict do nothing;
 
 -- name: session
+-- A lease that nobody holds has ended at -infinity, from which Postgres can subtract since version 17 only.
 select id, tenant, flow, question, status, head, token, holder, created_at, updated_at, due_at,
        lease_until > clock_timestamp() as leased,
-       greatest(0, extract(epoch from lease_until - clock_timestamp()))::float8 as lease_left
+       extract(epoch from greatest(lease_until, statement_timestamp()) - statement_timestamp())::float8 as lease_left
   from session where id = %(id)s;
 
 -- name: tenant_of
