@@ -203,6 +203,7 @@ class AgentRun:
             builtin_tools=belt.builtin,
             allowed_tools=belt.allowed,
             mcp_servers=belt.servers,
+            external_servers=belt.external,
             output_schema=bundle.output.model_json_schema() if bundle.output else None,
             store=store,
             hooks=self._hooks(belt, pulse),
@@ -228,7 +229,7 @@ class AgentRun:
                 gateway.close_door(token)
 
     def _hooks(self, belt: Toolbelt, pulse: Pulse) -> Any:
-        return HookChain(self._session.hooks, self._view, belt.replay_of, pulse).matchers()
+        return HookChain(self._session.hooks, self._view, belt.replay_of, pulse, belt.shorten).matchers()
 
     async def _conclude(self, ending: Ending, broken: str | None) -> Ending | None:
         """Commit an ending. It is returned when the run may simply be tried again."""
@@ -243,8 +244,11 @@ class AgentRun:
                 await self._out_of("steps")
             case "budget":
                 await self._out_of("time" if ending.problem == "time" else "cost")
-            case "bad_output" | "silent":
+            case "bad_output" | "too_large" | "silent":
                 await self._ends(Outcome(status="failed", problem=ending.problem))
+            case "server_away":
+                await self._interrupted("an MCP server is away")
+                raise MustSuspend(ending.problem or "An MCP server is away.")
             case "mirror_error":
                 await self._interrupted("the transcript could not be stored")
                 raise MustSuspend(broken or ending.problem or "The transcript could not be stored.")

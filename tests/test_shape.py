@@ -75,6 +75,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "hook_chain",
         "hooks",
         "offers",
+        "results",
         "routing",
         "tool_cache",
         "tools",
@@ -82,7 +83,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "toolsets",
         "wiring",
     ),
-    "model": ("attempt", "claude", "gateway", "launch_slots", "offline"),
+    "model": ("attempt", "claude", "gateway", "launch_slots", "mcp_servers", "mcp_start", "offline"),
     "agent run": (
         "agent_run",
         "answering",
