@@ -11,4 +11,4 @@ from harness.__main__ import main
 if __name__ == "__main__":
     harness.claude.LONGEST_LINE = 1 << 20
     del sys.argv[1:4]
-    main()
+    sys.exit(main())

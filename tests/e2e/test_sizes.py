@@ -29,7 +29,7 @@ RUN = ("run", "What is it?", "--flow", "single")
 
 
 def caller(request: Request, home: str) -> Reply:
-    """Make the calls of this turn, by results, for a resume puts messages in; a file may hold the last turn."""
+    """Make this turn's call; turns go by results, as a resume puts messages in. A file may hold the last."""
     turns = json.loads((Path(home) / CALLS).read_text())
     turn = len(request.tool_results())
     if turn < len(turns):
@@ -47,15 +47,27 @@ def api(home: Path) -> Iterator[ScriptedProcess]:
         yield played
 
 
+def stored_results(desk: Desk) -> int:
+    """How many entries of transcripts hold a tool's result."""
+    assert desk.dsn is not None
+    with psycopg.connect(desk.dsn) as connection:
+        found = "select count(*) from transcript where entry::text like '%\"tool_result\"%'"
+        ((count,),) = connection.execute(found).fetchall()
+    return int(count)
+
+
 def killed_and_resumed(desk: Desk, api: ScriptedProcess, calls: int) -> dict[str, Any]:
-    """Run until the last of so many calls is on the wire, kill everything, and resume; give the end."""
+    """Run until the last of so many calls is on the wire and its results are stored, kill all, and resume."""
+    before = stored_results(desk)
+    tools = len(json.loads((desk.home / CALLS).read_text()))
     (desk.home / "last.hold").touch()
     command = desk.start(*RUN)
     until_sync(
-        lambda: len(api.calls().messages()) == calls or command.process.poll() is not None,
-        "the last call",
-        timeout_s=90,
+        lambda: stored_results(desk) - before == tools or command.process.poll() is not None,
+        "the last result",
+        timeout_s=60,
     )
+    until_sync(lambda: len(api.calls().messages()) == calls, "the last call")
     assert command.process.poll() is None, command.lines
     assert command.session_id is not None
     command.kill(clis_too=True)
