@@ -14,7 +14,7 @@ def main() -> None:
     """Become the server."""
     with open(sys.argv[1], encoding="utf-8") as file:
         told = json.load(file)
-    errors = os.open(told["errors"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    errors = os.open(told["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(errors, 2)
     os.environ.update(told["env"])
     program, *_ = told["command"]
