@@ -207,6 +207,7 @@ class AgentRun:
             builtin_tools=belt.builtin,
             allowed_tools=belt.allowed,
             mcp_servers=belt.servers,
+            external_servers=belt.external,
             output_schema=bundle.output.model_json_schema() if bundle.output else None,
             store=store,
             hooks=self._hooks(belt, pulse),
@@ -237,7 +238,7 @@ class AgentRun:
         return self._session.model or self._view.settings.models.named(self._view.bundle.model)
 
     def _hooks(self, belt: Toolbelt, pulse: Pulse) -> Any:
-        return HookChain(self._session.hooks, self._view, belt.replay_of, pulse).matchers()
+        return HookChain(self._session.hooks, self._view, belt.replay_of, pulse, belt.shorten).matchers()
 
     def _worked(self) -> float:
         worked = time.monotonic() - self._began if self._began else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import tempfile
@@ -16,6 +17,9 @@ CLI_RETRIES = "1"
 
 CALL_TIMEOUT_S = 3600
 """Seconds after which a client of the gateway gives a call up, which may wait for the rate limit there."""
+
+MCP_TOKENS = "1000000000"
+"""Above every result there is: the CLI would put a longer one into a file of its own, and we cut it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,16 @@ class AttemptFolder:
         """Where the launcher leaves the CLI's process id."""
         return self.root / "pid"
 
+    @property
+    def prompt(self) -> Path:
+        """The system prompt."""
+        return self.root / "prompt.md"
+
+    @property
+    def servers(self) -> Path:
+        """The MCP servers outside of the harness, as the CLI reads them."""
+        return self.root / "mcp.json"
+
 
 def session_folder(home: Path, session_id: str) -> Path:
     """Where everything lies that a session has on disk."""
@@ -69,6 +83,7 @@ def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[
         # A command in the background dies with its CLI, and its call has ended before it.
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
         "BASH_DEFAULT_TIMEOUT_MS": "600000",
+        "MAX_MCP_OUTPUT_TOKENS": MCP_TOKENS,
     }
     if gateway is not None:
         base_url, token = gateway
@@ -80,6 +95,13 @@ def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[
             "API_TIMEOUT_MS": str(1000 * CALL_TIMEOUT_S),
         }
     return told
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file of an attempt that only its owner can read, from its first moment on."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as into:
+        into.write(text)
 
 
 def write_launcher(folder: AttemptFolder, dropped: Iterable[str]) -> None:

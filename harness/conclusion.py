@@ -45,8 +45,11 @@ async def conclude(
             await _out_of(view, "steps", work_s)
         case "budget":
             await _out_of(view, "time" if ending.problem == "time" else "cost", work_s)
-        case "bad_output" | "silent":
+        case "bad_output" | "too_large" | "silent":
             await answering.finish(view, Outcome(status="failed", problem=ending.problem), work_s)
+        case "server_away":
+            await interrupted(view, "an MCP server is away", work_s)
+            raise MustSuspend(ending.problem or "An MCP server is away.")
         case "mirror_error":
             await interrupted(view, "the transcript could not be stored", work_s)
             raise MustSuspend(broken or ending.problem or "The transcript could not be stored.")

@@ -38,6 +38,13 @@ _WAITING = frozenset({DELEGATE, NEED_HELP})
 SDK_TIMEOUT_S = 900.0
 """What the SDK is told: the last resort, should even our own deadlines fail."""
 
+Shorten = Callable[[str, Any], Awaitable[Any | None]]
+"""Gives what the agent is told instead of a tool's result; None to leave it as it is."""
+
+
+async def _as_it_is(tool: str, result: Any) -> None:
+    return None
+
 
 def load_hooks(project: Path | None, settings: Settings) -> tuple[Hook, ...]:
     """Load the hooks of the built-in and the project's `hooks/` folder, in the order they run.
@@ -72,8 +79,10 @@ class HookChain:
         run: Run,
         replay_of: Callable[[str], Replay],
         pulse: Pulse | None = None,
+        shorten: Shorten = _as_it_is,
     ) -> None:
         self._pulse = pulse
+        self._shorten = shorten
         self._hooks = hooks
         self._run = run
         self._replay_of = replay_of
@@ -147,7 +156,8 @@ class HookChain:
         for hook in self._hooks:
             if hook.after_tool is not None:
                 await self._guarded(hook, partial(hook.after_tool, call, self._run))
-        return {}
+        shorter = await self._guarded(_SHORTENING, partial(self._shorten, call.tool, call.result))
+        return {} if shorter is None else _instead(shorter)
 
     async def _before_turn(self, given: HookInput, _id: str | None, _: HookContext) -> HookJSONOutput:
         said = []
@@ -225,10 +235,16 @@ def _being_stopped() -> bool:
 
 
 _NOTING = Hook(name="denial", order=0, on_failure="ignore")
+_SHORTENING = Hook(name="shorten", order=0, on_failure="ignore")
 
 
 def _decision(decision: str, reason: str | None = None) -> HookJSONOutput:
     specific = {"hookEventName": "PreToolUse", "permissionDecision": decision}
     if reason is not None:
         specific["permissionDecisionReason"] = reason
+    return cast(HookJSONOutput, {"hookSpecificOutput": specific})
+
+
+def _instead(result: Any) -> HookJSONOutput:
+    specific = {"hookEventName": "PostToolUse", "updatedToolOutput": result}
     return cast(HookJSONOutput, {"hookSpecificOutput": specific})

@@ -42,7 +42,7 @@ class BeforeTool:
 
 @dataclass(frozen=True)
 class AfterTool:
-    """A tool call that has ended: `error` is the failure's text, `result` what the agent is given.
+    """A tool call that has ended: `error` is the failure's text, `result` what the tool has given.
 
     `cached` says that the tool did not run, because the same call had been answered before.
     """

@@ -76,6 +76,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "hook_chain",
         "hooks",
         "offers",
+        "results",
         "routing",
         "strict_schema",
         "tool_cache",
@@ -84,7 +85,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "toolsets",
         "wiring",
     ),
-    "model": ("attempt", "claude", "gateway", "launch_slots", "offline"),
+    "model": ("attempt", "claude", "gateway", "launch_slots", "mcp_servers", "mcp_start", "offline"),
     "agent run": (
         "agent_run",
         "answering",
