@@ -177,6 +177,8 @@ class AgentRun:
         bundle = view.bundle
         limits = view.settings.limits
         pulse = Pulse(limits.silent_s, limits.tool_silent_s)
+        models = view.settings.models
+        model = self._session.model or models.named(bundle.model)
         door = Door(
             self._session.journal,
             view.run_id,
@@ -186,11 +188,14 @@ class AgentRun:
             lambda left: render("little_left", view.project, left=left),
             render("resume", view.project),
             pulse.beat,
+            pulse.calling,
+            models={model, models.fallback or model},
             prices=view.settings.price_table,
         )
         gateway = self._session.gateway
         token = gateway.open_door(door) if gateway else None
-        told = environment(folder, (gateway.base_url, token) if gateway and token else None)
+        entry = (gateway.base_url, token) if gateway and token else None
+        told = environment(folder, entry, model, limits.silent_s)
         write_launcher(folder, [n for n in dropped_from_child(gateway is None) if n not in told])
         steps = view.run.limits.max_steps
         talk = Conversation(
@@ -198,7 +203,7 @@ class AgentRun:
             resume=self._resumes(point),
             prompt=first_words(view, point, transcript, self._session.sources_listed),
             system_prompt=system_prompt(view),
-            model=self._session.model or view.settings.models.named(bundle.model),
+            model=model,
             effort=bundle.effort,
             builtin_tools=belt.builtin,
             allowed_tools=belt.allowed,

@@ -67,6 +67,7 @@ class RouterRun:
         await view.record(started)
         gateway = self._session.gateway
         assert gateway is not None, "checked before the session began"
+        model = self._session.model or view.settings.models.routing
         door = Door(
             self._session.journal,
             run.id,
@@ -75,6 +76,7 @@ class RouterRun:
             lambda limit: render("last_turn", view.project, reason=f"The limit of {limit} is spent."),
             lambda left: render("little_left", view.project, left=left),
             "",
+            models={model, view.settings.models.fallback or model},
             prices=view.settings.price_table,
         )
         token = gateway.open_door(door)

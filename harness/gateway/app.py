@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import secrets
 import time
@@ -19,9 +18,11 @@ from aiohttp import web
 
 from harness.beside import end
 from harness.errors import BudgetSpent, GatewayError, LeaseLost
+from harness.gateway.admission import Forbidden
+from harness.gateway.asked import BadRequest, read_request
 from harness.gateway.door import Call, Door
 from harness.gateway.relay import Relay, error, gone
-from harness.gateway.upstream import RateLimited, Upstream
+from harness.gateway.upstream import RateLimited, Upstream, UpstreamSilent
 from harness.limits import Refused
 from harness.stopping import Stop, Stopping
 from harness.store.journal import KeptResponse
@@ -47,7 +48,7 @@ class Gateway:
     ) -> None:
         self.stopping = stopping or Stopping()
         self.fallback = fallback
-        self.limited: RateLimited | None = None
+        self.limited: RateLimited | UpstreamSilent | None = None
         self._upstream = upstream
         self._doors: dict[str, Door] = {}
         self._reading: dict[asyncio.Task[web.StreamResponse], Door] = {}
@@ -96,7 +97,7 @@ class Gateway:
         """Whether an answer to this agent run is being waited for or read."""
         return any(door.run_id == run_id for door in self._reading.values())
 
-    def _limit(self, why: RateLimited) -> None:
+    def _limit(self, why: RateLimited | UpstreamSilent) -> None:
         self.limited = why
 
     async def settle(self, door: Door) -> None:
@@ -112,11 +113,11 @@ class Gateway:
             return _turned_away()
         body = await request.read()
         try:
-            parsed = json.loads(body)
-        except ValueError:
-            parsed = None
-        if not isinstance(parsed, dict):
-            return error(400, "invalid_request_error", "The request's body is not a JSON object.")
+            parsed = read_request(body)
+        except BadRequest as problem:
+            return error(400, "invalid_request_error", str(problem))
+        if door.given_up is not None:
+            return error(402, "billing_error", door.given_up)
         try:
             call = await self._admitted(door, body, parsed, request)
         except LeaseLost as problem:
@@ -125,13 +126,15 @@ class Gateway:
             return await self._stop_for(spent, door, parsed)
         if isinstance(call, web.Response):
             return call
+        if isinstance(call, Forbidden):
+            return error(400, "invalid_request_error", call.problem)
         if isinstance(call, Refused):
             return error(402, "billing_error", call.problem)
         if isinstance(call, KeptResponse):
             return web.Response(body=call.body, headers={"content-type": call.content_type})
         # A task of its own: when only the CLI dies, the answer that is being paid for is read to its end.
         task = asyncio.create_task(
-            Relay(door, call, request, self.stopping, self.fallback, self._limit).run(self._upstream)
+            self._carried(Relay(door, call, request, self.stopping, self.fallback, self._limit))
         )
         self._reading[task] = door
         task.add_done_callback(self._reading.pop)
@@ -142,9 +145,13 @@ class Gateway:
                 return error(529, "overloaded_error", str(spent))
             return await self._stop_for(spent, door, parsed)
 
+    async def _carried(self, relay: Relay) -> web.StreamResponse:
+        with relay.door.calling():
+            return await relay.run(self._upstream)
+
     async def _admitted(
         self, door: Door, body: bytes, parsed: dict[str, Any], request: web.Request
-    ) -> Call | KeptResponse | Refused | web.Response:
+    ) -> Call | KeptResponse | Forbidden | Refused | web.Response:
         """Admit a call; where calls on the wire take up its tenant's budget, once they leave enough of it.
 
         A response is for a call that may not begin any more: its agent has ended, or the session stops.
