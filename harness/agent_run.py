@@ -182,6 +182,8 @@ class AgentRun:
         bundle = view.bundle
         limits = view.settings.limits
         pulse = Pulse(limits.silent_s, limits.tool_silent_s)
+        models = view.settings.models
+        model = self._session.model or models.named(bundle.model)
         door = Door(
             self._session.journal,
             view.run_id,
@@ -189,12 +191,15 @@ class AgentRun:
             bundle.prompt,
             render("resume", view.project),
             pulse.beat,
+            pulse.calling,
+            models={model, models.fallback or model},
             prices=view.settings.price_table,
             missed=self._missed,
         )
         gateway = self._session.gateway
         token = gateway.open_door(door) if gateway else None
-        told = environment(folder, (gateway.base_url, token) if gateway and token else None)
+        entry = (gateway.base_url, token) if gateway and token else None
+        told = environment(folder, entry, model, limits.silent_s)
         write_launcher(folder, [n for n in dropped_from_child(gateway is None) if n not in told])
         steps = view.run.limits.max_steps
         talk = Conversation(

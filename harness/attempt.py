@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import shutil
@@ -20,6 +21,10 @@ CALL_TIMEOUT_S = 3600
 
 MCP_TOKENS = "1000000000"
 """Above every result there is: the CLI would put a longer one into a file of its own, and we cut it."""
+
+
+_WAITS_S = 1800
+"""Beside its silence a call may wait for the rate limit, and between attempts."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,13 @@ def make(home: Path, session_id: str, run_id: str, attempt: int) -> AttemptFolde
     return folder
 
 
-def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[str, str]:
-    """What the CLI is told. Behind the gateway (base URL, token) it knows nothing else of the outside."""
+def environment(
+    folder: AttemptFolder, gateway: tuple[str, str] | None, model: str, silent_s: float = 0.0
+) -> dict[str, str]:
+    """What the CLI is told. Behind the gateway (base URL, token) it knows nothing else of the outside.
+
+    `model` is the one that it uses for everything; `silent_s` is how long the gateway lets a call be silent.
+    """
     told = {
         "TMPDIR": str(folder.temporary),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -92,7 +102,17 @@ def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[
             "ANTHROPIC_API_KEY": token,
             "CLAUDE_CONFIG_DIR": str(folder.config),
             "CLAUDE_CODE_MAX_RETRIES": CLI_RETRIES,
-            "API_TIMEOUT_MS": str(1000 * CALL_TIMEOUT_S),
+            "API_TIMEOUT_MS": str(1000 * max(CALL_TIMEOUT_S, math.ceil(silent_s) + _WAITS_S)),
+            # The gateway ends a call that is silent. The CLI's own three watchdogs end one after 5 minutes,
+            # at most 30, and an event `ping` holds the first of them off 30 times in a row and no longer.
+            "CLAUDE_ENABLE_STREAM_WATCHDOG": "0",
+            "CLAUDE_ENABLE_BYTE_WATCHDOG": "0",
+            "API_FORCE_IDLE_TIMEOUT": "0",
+            # No other model than the run's own: not for what the CLI asks beside its steps, not after a
+            # refusal, and not in the place of an older model.
+            "ANTHROPIC_SMALL_FAST_MODEL": model,
+            "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
+            "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP": "1",
         }
     return told
 

@@ -36,22 +36,33 @@ def first_words(
     view: RunView, point: ResumePoint, transcript: Sequence[Entry], sources: Callable[[], str]
 ) -> str | None:
     """The prompt this process begins with; None when it resumes at a call and nothing is said."""
-    run = view.run
     match point:
         case Refire():
             return None
-        case Prompt() if run.told is not None and not has_heard(run, transcript):
-            sent_back = bool(run.verdicts) and run.verdicts[-1].problem == run.told
-            if sent_back:
-                return render("fix", view.project, problem=run.told)
-            return render("granted", view.project, answer=run.told)
+        case Prompt() if view.run.told is not None and not has_heard(view.run, transcript):
+            return _told(view, view.run.told)
         case Prompt():
             return render("resume", view.project)
-        case _ if run.continues:
-            return render("follow_up", view.project, question=run.task.payload["question"])
-        case _ if run.task.source == "person" and run.task.payload.keys() == {"question"}:
-            question = run.task.payload["question"]
-            return render("question", view.project, question=question, sources=sources())
+        case _ if view.run.told is not None:
+            # Nothing of its work is left, so that it does not know what the answer was like.
+            return f"{_task(view, sources)}\n\n{_told(view, view.run.told)}"
         case _:
-            task = json.dumps(run.task.payload, ensure_ascii=False, indent=2)
-            return render("task", view.project, task=task)
+            return _task(view, sources)
+
+
+def _told(view: RunView, told: str) -> str:
+    """What was wrong with its answer, or the answer to its call for help."""
+    verdicts = view.run.verdicts
+    if verdicts and verdicts[-1].problem == told:
+        return render("fix", view.project, problem=told)
+    return render("granted", view.project, answer=told)
+
+
+def _task(view: RunView, sources: Callable[[], str]) -> str:
+    run, payload = view.run, view.run.task.payload
+    if run.continues:
+        return render("follow_up", view.project, question=payload["question"])
+    if run.task.source == "person" and payload.keys() == {"question"}:
+        return render("question", view.project, question=payload["question"], sources=sources())
+    task = json.dumps(payload, ensure_ascii=False, indent=2)
+    return render("task", view.project, task=task)

@@ -76,6 +76,7 @@ class RouterRun:
         await view.record(started)
         gateway = self._session.gateway
         assert gateway is not None, "checked before the session began"
+        model = self._session.model or view.settings.models.routing
         door = Door(
             self._session.journal,
             run.id,
@@ -83,6 +84,7 @@ class RouterRun:
             # It may offer no tools, so its calls are known by their prompt.
             self._prompt(),
             "",
+            models={model, view.settings.models.fallback or model},
             prices=view.settings.price_table,
         )
         token = gateway.open_door(door)

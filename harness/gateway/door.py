@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from harness import events as ev
+from harness.gateway.admission import Forbidden, forbidden, too_many_beside, unpriced
+from harness.gateway.asked import asks_for_summary, newly_told, system_texts, tools_of
+from harness.gateway.bodies import counts_of, is_useful, message_in
 from harness.gateway.charge import Charge
 from harness.gateway.conversation import conversation_key
 from harness.gateway.trouble import Trouble
@@ -20,7 +24,7 @@ from harness.records import Usage, derived_id
 from harness.redaction import Redactor
 from harness.state import RunState
 from harness.stops import AT_ONCE, CUT, why_final
-from harness.store.journal import Journal, KeptResponse, kept_response
+from harness.store.journal import Journal, KeptResponse, forget_response, kept_response
 from harness.store.recordings import Recording
 from harness.tracing.describe import Shown
 
@@ -75,6 +79,10 @@ class Door:
     resume_text: str
     alive: Callable[[str], None] = field(default=lambda doing: None)
     """Hears of each sign of life, with what the run is doing."""
+    calling: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Is entered for as long as a call of the run is on the wire."""
+    models: Collection[str] = field(kw_only=True)
+    """The models that the run may ask, by their ids or as its bundle names them."""
     prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
     missed: int = 0
     """Attempts at its steps in a row that brought no answer, those of its earlier processes among them."""
@@ -100,16 +108,24 @@ class Door:
 
     async def admit(
         self, body: bytes, request: dict[str, Any], headers: Mapping[str, str]
-    ) -> Call | KeptResponse | Refused | Denied:
+    ) -> Call | KeptResponse | Forbidden | Refused | Denied:
         """Commit the checkpoint of a model call, find its answer among those paid already, or refuse it.
+
+        `request` has the form that `read_request` sees to.
 
         Raises:
             BudgetSpent: the tenant's budget has no room for it now; nothing was committed.
         """
+        if (strange := forbidden(request["model"], self.models)) is not None:
+            return strange
         auxiliary = not self.is_step(request)
         conversation = conversation_key(request, (self.resume_text,), self.redactor)
         if (kept := await self._paid_already(conversation, auxiliary)) is not None:
             return kept
+        if (strange := unpriced(request["model"], self.journal.state, self.run, self.prices)) is not None:
+            return strange
+        if auxiliary and (refused := too_many_beside(self.run)) is not None:
+            return refused
         verdict = next_call(self.journal.state, self.run, auxiliary=auxiliary)
         if isinstance(verdict, Refused):
             return verdict
@@ -139,7 +155,7 @@ class Door:
                 model=call.model,
             ),
             run_id=self.run_id,
-            shown=Shown(input=_newly_told(request)),
+            shown=Shown(input=newly_told(request)),
             entry=call.charge.begins if call.charge else None,
         )
         self.alive("waiting for the model's first token")
@@ -162,27 +178,25 @@ class Door:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Usage:
-        """Commit a completed response, keep it, and give what it used.
+        """Commit a completed response, keep it where it is of use, and give what it used.
 
-        `message` is the Messages API's, without its content if that cannot be read; `headers` and `body` are
-        all that came.
+        `message` is the Messages API's; `headers` and `body` are all that came.
         """
         self.trouble = None
         self.missed = self.missed if call.auxiliary else 0
-        used = message.get("usage") or {}
+        counts = counts_of(message.get("usage"))
         usage = Usage(
-            **{name: int(used.get(name) or 0) for name in _COUNTED},
+            **(counts or {}),
             model_calls=1,
             attempts=call.attempts,
-            unattributed_calls=call.lost + (not used),
+            unattributed_calls=call.lost + (counts is None),
         )
         model = str(message.get("model") or call.model)
         cost = cost_usd(model, usage, self.prices)
         if cost is None and call.charge is not None:
             # Endpoints in front of others answer under names of their own. What nobody pays for has no price.
             cost = cost_usd(call.model, usage, self.prices)
-        whole = message if "content" in message else None
-        keep = KeptResponse(call.conversation, call.call_id, _content_type(headers), body, whole)
+        kept = KeptResponse(call.conversation, call.call_id, _content_type(headers), body, message)
         await self.journal.append(
             ev.ModelFinished(
                 call_id=call.call_id,
@@ -197,9 +211,9 @@ class Door:
             ),
             run_id=self.run_id,
             shown=Shown(output=message.get("content")),
-            keep=keep,
+            keep=kept if is_useful(message) else None,
             record=self._recording(call, 200, headers, body),
-            entry=call.charge.answered(model, usage if used else None, cost) if call.charge else None,
+            entry=call.charge.answered(model, usage if counts else None, cost) if call.charge else None,
         )
         return usage
 
@@ -290,48 +304,36 @@ class Door:
         )
 
     async def _paid_already(self, conversation: str, auxiliary: bool) -> KeptResponse | None:
+        """Find the answer to this conversation among those paid for; one that is of no use is forgotten."""
         if self.run.attempt < 2:
             return None
-        journal = self.journal
-        kept = await kept_response(journal.database, journal.session_id, self.run_id, conversation)
-        if kept is not None:
-            replayed = ev.ModelReplayed(call_id=kept.call_id, auxiliary=auxiliary)
-            await journal.append(replayed, run_id=self.run_id)
+        kept = await kept_response(self.journal.database, self.journal.session_id, self.run_id, conversation)
+        if kept is None:
+            return None
+        message = message_in(kept.content_type, kept.body)
+        if message is None or not is_useful(message) or self._given_in_vain(kept.call_id):
+            await forget_response(self.journal.database, self.journal.lease, self.run_id, conversation)
+            return None
+        await self.journal.append(
+            ev.ModelReplayed(call_id=kept.call_id, auxiliary=auxiliary), run_id=self.run_id
+        )
         return kept
+
+    def _given_in_vain(self, call_id: str) -> bool:
+        """Whether a kept answer cannot be used: asked for again, it is not in the transcript.
+
+        The process that was given it first may have been killed before it had written it down.
+        """
+        given = self.run.given_again.get(call_id, [])
+        return len(given) > 1 or self.run.attempt in given
 
     def is_step(self, request: Mapping[str, Any]) -> bool:
         """Whether this request is a step of the agent's, and not one that the CLI makes beside them."""
-        if _asks_for_summary(request):
+        if asks_for_summary(request):
             return False
-        offered = {str(tool.get("name")) for tool in request.get("tools") or ()}
         if self.tools:
-            return bool(self.tools & offered)
-        return any(self.prompt in str(part.get("text")) for part in _system_parts(request))
-
-
-_SUMMARY = "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools."
-"""How the CLI begins its own request to sum up a conversation that has become too long."""
-
-
-def _asks_for_summary(request: Mapping[str, Any]) -> bool:
-    """Whether this is a compaction: in prompt, tools and history it is a step, but for its last words."""
-    content = (request.get("messages") or [{}])[-1].get("content") or ""
-    last = content if isinstance(content, str) else content[-1].get("text", "")
-    return str(last).startswith(_SUMMARY)
-
-
-def _system_parts(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    system = request.get("system") or []
-    return [{"text": system}] if isinstance(system, str) else list(system)
-
-
-def _newly_told(request: Mapping[str, Any]) -> Any:
-    """What a call tells the model that its earlier answers did not: all of it, the first time."""
-    messages = list(request.get("messages") or ())
-    answers = [number for number, message in enumerate(messages) if message.get("role") == "assistant"]
-    if answers:
-        return messages[answers[-1] + 1 :]
-    return {"system": request.get("system"), "messages": messages}
+            return bool(self.tools & tools_of(request))
+        return any(self.prompt in text for text in system_texts(request))
 
 
 _SAID = ("text", "tool_use")
@@ -347,11 +349,3 @@ def _named(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]
 
 def _content_type(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "application/json")
-
-
-_COUNTED = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
-)

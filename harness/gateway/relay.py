@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from aiohttp import web
 
 from harness.backoff import pause_s
 from harness.errors import BudgetSpent, LeaseLost
-from harness.gateway.bodies import ErrorBody, error_of, message_of
+from harness.gateway.bodies import ErrorBody, error_of, is_message, message_of
 from harness.gateway.door import Call, Door, Failed
 from harness.gateway.trouble import PASSING, Trouble, lost, refused
 from harness.gateway.upstream import (
@@ -25,6 +24,7 @@ from harness.gateway.upstream import (
     RateLimited,
     Upstream,
     UpstreamLost,
+    UpstreamSilent,
     UpstreamStopped,
 )
 from harness.log_fields import about
@@ -42,6 +42,9 @@ MAX_ATTEMPTS = 5
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+
+DRAIN_S = 1.0
+"""How long an answer that is whole may hold its connection open before it is left."""
 
 _LAST_EVENT = b"event: message_stop"
 
@@ -81,6 +84,12 @@ class Relay:
             await self._fail(Failed(problem.status, str(problem)))
             self.limit(problem)
             return error(402, "billing_error", str(problem))
+        except UpstreamSilent as problem:
+            # Whoever tries again waits as long again: that is for the session to decide, not for this call.
+            self.call.lost += 1
+            silent = Trouble("service", str(problem))
+            await self._fail(Failed(None, str(problem)), trouble=silent)
+            return self._cut_off() if self._begun else self._no_more(silent)
         except BudgetSpent as problem:
             await self._fail(Failed(None, str(problem)))
             raise
@@ -180,37 +189,44 @@ class Relay:
     async def _relay_stream(self, answer: Answer) -> web.StreamResponse:
         reader = StreamReader()
         first_token: datetime | None = None
-        used: Usage | None = None
         response = web.StreamResponse(headers=answer.headers)
-        self._begun = True
-        with _perhaps_alone():
-            await response.prepare(self.request)
-        try:
-            async for chunk in answer.chunks:
+        waiting = bytearray()
+        used: Usage | None = None
+        parts = _chunks(answer, lambda: used is not None or reader.error is not None)
+        async with contextlib.aclosing(parts) as chunks:
+            async for chunk in chunks:
                 reader.feed(chunk)
                 self.door.alive("reading the model's answer")
                 self.call.message_id = reader.message_id
                 if first_token is None and reader.content_seen:
                     first_token = datetime.now(UTC)
+                if reader.complete and not is_message(reader.message):
+                    raise UpstreamLost("The model's answer has ended, and is no message that can be read.")
+                if not self._begun:
+                    # Until a message begins the attempt can be made again, and nobody has seen it.
+                    waiting += chunk
+                    if not reader.begun:
+                        continue
+                    chunk = bytes(waiting)
+                    self._begun = True
+                    with _perhaps_alone():
+                        await response.prepare(self.request)
                 if reader.complete and used is None:
                     # Only the end has to wait for the commit.
                     before, mark, after = chunk.rpartition(_LAST_EVENT)
                     await _pass_on(response, before)
-                    raw = bytes(reader.raw)
-                    message = reader.message or _summary(reader)
+                    raw, message = bytes(reader.raw), reader.message or {}
                     used = await self.door.completed(self.call, message, first_token, answer.headers, raw)
                     chunk = mark + after
                 await _pass_on(response, chunk)
-        except UpstreamLost:
-            # A break behind the last event takes nothing away: the answer is there, and booked.
-            if used is None:
-                raise
         if used is not None:
             await answer.settle(used.output_tokens)
             return response
         if reader.error is None:
             raise UpstreamLost("The model's answer broke off before its end.")
         problem = f"The model's answer ended in an error: {reader.error.get('message')}"
+        if not self._begun:
+            raise UpstreamLost(problem)
         self.call.lost += 1
         trouble = lost(problem, self.call.tries) if self._last else None
         await self._fail(Failed(None, problem), trouble=trouble)
@@ -249,14 +265,23 @@ def _perhaps_alone() -> contextlib.suppress:
     return contextlib.suppress(ConnectionResetError)
 
 
-def _summary(reader: StreamReader) -> dict[str, Any]:
-    """What a message's frame says, when what is inside cannot be read."""
-    return {
-        "id": reader.message_id,
-        "model": reader.model,
-        "stop_reason": reader.stop_reason,
-        "usage": reader.usage,
-    }
+async def _chunks(answer: Answer, ended: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    """What arrives; of an answer that has ended only what comes at once, however its connection goes on."""
+    chunks = aiter(answer.chunks)
+    left_at: float | None = None
+    while True:
+        if ended() and left_at is None:
+            left_at = asyncio.get_running_loop().time() + DRAIN_S
+        try:
+            async with asyncio.timeout_at(left_at):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except (TimeoutError, UpstreamLost, UpstreamSilent):
+            if left_at is None:
+                raise
+            return
+        yield chunk
 
 
 def _pause(attempt: int, retry_after: str | None) -> float:

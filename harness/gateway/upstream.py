@@ -88,6 +88,15 @@ class RateLimited(GatewayError):
         self.again_s = again_s
 
 
+class UpstreamSilent(GatewayError):
+    """A call that was sent has brought no byte for as long as a service may be silent.
+
+    `again_s` is None, as nobody has told when it will be well.
+    """
+
+    again_s: None = None
+
+
 class CallDropped(GatewayError):
     """A call was given up before it was sent: nobody wants its answer any more."""
 
@@ -104,7 +113,11 @@ class Upstream(Protocol):
     """Something that answers `POST /v1/messages`."""
 
     def send(self, call: Outgoing) -> AbstractAsyncContextManager[Answer]:
-        """Send one request. Raises UpstreamLost, UpstreamStopped, RateLimited or CallDropped."""
+        """Send one request.
+
+        Raises UpstreamLost, UpstreamSilent, UpstreamStopped, RateLimited or CallDropped; reading the answer
+        raises the first two.
+        """
         ...
 
     async def close(self) -> None:
@@ -124,19 +137,23 @@ _OWN = {"host", "connection", "content-length", "transfer-encoding", "accept-enc
     "authorization",
 }
 
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
-"""Seconds. A model may think for minutes before its first token, and pings keep a stream alive after it."""
+CONNECT_S = 10.0
+
+SILENT_S = 900.0
+"""A model may think for minutes before its first token, and pings keep a stream alive after it."""
 
 
 class LiveUpstream:
-    """The Anthropic API, or any endpoint that speaks its Messages API."""
+    """The Anthropic API, or any endpoint that speaks its Messages API; it may be silent for `silent_s`."""
 
-    def __init__(self, base_url: str, api_key: str) -> None:
+    def __init__(self, base_url: str, api_key: str, silent_s: float = SILENT_S) -> None:
         self._url = base_url.rstrip("/") + "/v1/messages"
         self._place = without_password(base_url)
         self._api_key = api_key
         self._proxy = proxy_for(self._url)
-        self._client = client(_TIMEOUT, auto_decompress=False)
+        self._silent_s = silent_s
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silent_s)
+        self._client = client(timeout, auto_decompress=False)
 
     @asynccontextmanager
     async def send(self, call: Outgoing) -> AsyncIterator[Answer]:
@@ -148,6 +165,8 @@ class LiveUpstream:
             response = await self._client.post(
                 url, data=call.body, headers=passed, proxy=self._proxy, allow_redirects=False
             )
+        except aiohttp.SocketTimeoutError as problem:
+            raise self._silent() from problem
         except LOST as problem:
             raise UpstreamLost(
                 f"The model service at {self._place} could not be reached: {said(problem)}",
@@ -160,17 +179,23 @@ class LiveUpstream:
                 for name, value in answered.items()
                 if name in _PASSED_BACK or name.startswith("anthropic-ratelimit")
             }
-            chunks = _translated(response.content.iter_any(), self._place)
+            chunks = self._translated(response.content.iter_any())
             yield Answer(response.status, back, chunks, place=self._place)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
+    async def _translated(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except aiohttp.SocketTimeoutError as problem:
+            raise self._silent() from problem
+        except LOST as problem:
+            raise UpstreamLost(f"The model's answer broke off: {said(problem)}") from problem
 
-async def _translated(chunks: AsyncIterator[bytes], place: str) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in chunks:
-            yield chunk
-    except LOST as problem:
-        raise UpstreamLost(f"The model's answer from {place} broke off: {said(problem)}") from problem
+    def _silent(self) -> UpstreamSilent:
+        return UpstreamSilent(
+            f"The model service at {self._place} gave no sign of life for {self._silent_s:g} s."
+        )

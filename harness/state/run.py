@@ -96,7 +96,9 @@ class RunState:
     recoveries: int = 0
     steps: int = 0
     calls: int = 0
-    replayed: int = 0
+    auxiliary_calls: int = 0
+    given_again: dict[str, list[int]] = field(default_factory=dict)
+    """The attempts in which a kept answer was given again, by the call that it answered first."""
     settled: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     unpriced: int = 0
@@ -227,6 +229,7 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
                 call.call_id, call.request_hash, call.auxiliary, call.model, at, call.last_turn
             )
             run.calls += 1
+            run.auxiliary_calls += call.auxiliary
             if not call.auxiliary:
                 run.last_call = call.call_id
                 run.took_last_turn = call.last_turn
@@ -247,7 +250,7 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
             else:
                 run.cost_usd += call.cost_usd
         case ev.ModelReplayed() as call:
-            run.replayed += 1
+            run.given_again.setdefault(call.call_id, []).append(run.attempt)
             if not call.auxiliary:
                 run.last_call = call.call_id
         case ev.ModelFailed() as call:

@@ -193,7 +193,8 @@ async def test_an_attempt_without_an_answer_is_unattributed(database: Database, 
         await reader.readexactly(length)
         if asked > 1:
             usage = {"input_tokens": 5, "output_tokens": 6}
-            body = json.dumps({"id": "m", "model": MODEL, "content": [], "usage": usage}).encode()
+            message = {"id": "m", "type": "message", "model": MODEL, "content": [], "stop_reason": "end_turn"}
+            body = json.dumps({**message, "usage": usage}).encode()
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
             writer.write(b"connection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
             await writer.drain()

@@ -138,6 +138,8 @@ async def bench_on(
     paced_for: str | None = None,
     fallback: str | None = None,
     prices: Mapping[str, Price] = PRICES,
+    models: Iterable[str] = (MODEL, "claude-opus-4-5"),
+    silent_s: float = 30.0,
     **given: Any,
 ) -> AsyncIterator[Bench]:
     """Open a gateway for one agent run in front of `api`, or of `base_url`, or of a session's recording.
@@ -146,7 +148,7 @@ async def bench_on(
     """
     journal = await new_journal(database)
     run = await run_at_work(journal, limits, budget, replays=replays, **given)
-    upstream: Upstream = LiveUpstream(base_url or api.base_url, KEY)
+    upstream: Upstream = LiveUpstream(base_url or api.base_url, KEY, silent_s)
     if paced_for is not None:
         upstream = PacedUpstream(upstream, Rates(database, api.base_url, KEY, paced_for))
     if replays is not None:
@@ -158,6 +160,7 @@ async def bench_on(
         frozenset(tools),
         PROMPT,
         RESUME,
+        models={*models, fallback or MODEL},
         prices=prices,
     )
     async with (
