@@ -183,7 +183,7 @@ class AgentRun:
         limits = view.settings.limits
         pulse = Pulse(limits.silent_s, limits.tool_silent_s)
         models = view.settings.models
-        model = self._session.model or models.named(bundle.model)
+        model = self._model
         door = Door(
             self._session.journal,
             view.run_id,
@@ -207,7 +207,7 @@ class AgentRun:
             resume=self._resumes(point),
             prompt=first_words(view, point, transcript, self._session.sources_listed),
             system_prompt=system_prompt(view),
-            model=self._model,
+            model=model,
             effort=bundle.effort,
             builtin_tools=belt.builtin,
             allowed_tools=belt.allowed,

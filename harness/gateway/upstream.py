@@ -193,7 +193,8 @@ class LiveUpstream:
         except aiohttp.SocketTimeoutError as problem:
             raise self._silent() from problem
         except LOST as problem:
-            raise UpstreamLost(f"The model's answer broke off: {said(problem)}") from problem
+            told = f"The model's answer from {self._place} broke off: {said(problem)}"
+            raise UpstreamLost(told) from problem
 
     def _silent(self) -> UpstreamSilent:
         return UpstreamSilent(

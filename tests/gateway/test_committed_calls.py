@@ -146,6 +146,7 @@ async def test_a_paid_answer_is_given_when_nothing_is_left_to_spend(
 )
 async def test_another_conversation_is_asked_anew(bench: Bench, request_: dict[str, Any]) -> None:
     """Only the very same one was paid for."""
+    bench.door.models = (MODEL, "claude-opus-5-5")
     await bench.send(step("Why?"))
     await next_process(bench)
     await bench.send(request_)

@@ -235,7 +235,6 @@ async def noted(bench: Bench, table: str) -> list[dict[str, Any]]:
 
 
 async def test_the_request_is_not_asked_what_it_says(bench: Bench, api: ScriptedApi) -> None:
-    """A request without the usual fields is passed on, for the service to refuse."""
-    api.refuses = True
+    """A request without the fields that every one has is refused, and not sent."""
     answer = await bench.send({"messages": [{"role": "user", "content": "Why?"}]})
     assert answer.status_code == 400
