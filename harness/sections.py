@@ -97,6 +97,10 @@ class Models(Record):
         default=None,
         description="The id of a model that answers a call whose own stays overloaded or is not there.",
     )
+    fallback_on_refusal: bool = Field(
+        default=False,
+        description="Whether the fallback also answers what an agent's own model declines to answer.",
+    )
 
     @field_validator("fallback")
     @classmethod
@@ -110,7 +114,7 @@ class Models(Record):
         return str(getattr(self, role_or_id)) if role_or_id in MODEL_ROLES else role_or_id
 
 
-MODEL_ROLES = tuple(name for name in Models.model_fields if name != "fallback")
+MODEL_ROLES = tuple(name for name in Models.model_fields if not name.startswith("fallback"))
 """The parts a model can play."""
 
 

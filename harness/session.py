@@ -165,8 +165,13 @@ class Session:
         if created.upstream == "direct" or lease.cancel_requested.is_set():
             await Engine(context).advance()
             return
-        fallback = tools.settings.models.fallback if created.upstream == "live" else None
-        async with Gateway(await self._upstream(created), context.stopping, fallback=fallback) as gateway:
+        models = tools.settings.models
+        async with Gateway(
+            await self._upstream(created),
+            context.stopping,
+            fallback=models.fallback if created.upstream == "live" else None,
+            on_refusal=models.fallback_on_refusal,
+        ) as gateway:
             context.gateway = gateway
             await Engine(context).advance()
 

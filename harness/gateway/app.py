@@ -20,8 +20,9 @@ from harness.beside import end
 from harness.errors import BudgetSpent, GatewayError, LeaseLost
 from harness.gateway.admission import Forbidden
 from harness.gateway.asked import BadRequest, read_request
-from harness.gateway.door import Call, Denied, Door
-from harness.gateway.relay import Relay, error, gone
+from harness.gateway.calls import Call, Denied
+from harness.gateway.door import Door
+from harness.gateway.relay import Fallback, Relay, error, gone
 from harness.gateway.upstream import RateLimited, Upstream
 from harness.limits import Refused
 from harness.stopping import Stop, Stopping
@@ -44,10 +45,15 @@ class Gateway:
     """
 
     def __init__(
-        self, upstream: Upstream, stopping: Stopping | None = None, *, fallback: str | None = None
+        self,
+        upstream: Upstream,
+        stopping: Stopping | None = None,
+        *,
+        fallback: str | None = None,
+        on_refusal: bool = False,
     ) -> None:
         self.stopping = stopping or Stopping()
-        self.fallback = fallback
+        self.fallback = Fallback(fallback, on_refusal) if fallback else None
         self.limited: RateLimited | None = None
         self._upstream = upstream
         self._doors: dict[str, Door] = {}

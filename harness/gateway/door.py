@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from harness import events as ev
 from harness.gateway.admission import Forbidden, forbidden, too_many_beside, unpriced
 from harness.gateway.asked import asks_for_summary, newly_told, system_texts, tools_of
 from harness.gateway.bodies import counts_of, is_useful, message_in
+from harness.gateway.calls import Call, Denied, Failed
 from harness.gateway.charge import Charge
 from harness.gateway.conversation import conversation_key
 from harness.gateway.trouble import Trouble
@@ -27,45 +28,6 @@ from harness.stops import AT_ONCE, CUT, why_final
 from harness.store.journal import Journal, KeptResponse, forget_response, kept_response
 from harness.store.recordings import Recording
 from harness.tracing.describe import Shown
-
-
-@dataclass
-class Call:
-    """A model call that has been checkpointed."""
-
-    call_id: str
-    auxiliary: bool
-    model: str
-    """That is asked: the request's own, or the one that answers in its place."""
-    body: bytes
-    request: Mapping[str, Any]
-    headers: Mapping[str, str]
-    conversation: str
-    began: datetime
-    charge: Charge | None = None
-    """What is reserved for it; None when nobody pays for it."""
-    attempts: int = 0
-    message_id: str | None = None
-    tries: int = 0
-    """Attempts in a row that brought no answer, with the model that is asked now."""
-    lost: int = 0
-    """Attempts that reached the model and whose answers were lost: what they used is not known."""
-
-
-@dataclass(frozen=True)
-class Denied:
-    """A call that is not made, because nothing could come of it."""
-
-    problem: str
-
-
-@dataclass(frozen=True)
-class Failed:
-    """How an attempt, or the whole call, failed: HTTP status if there was one; `lost` if it may have cost."""
-
-    status: int | None
-    problem: str
-    lost: bool = False
 
 
 @dataclass
@@ -145,21 +107,47 @@ class Door:
             tries=0 if auxiliary else self.missed,
             charge=Charge.of(self.journal.state, request, body, self.prices),
         )
+        await self._requested(call, request_hash, ordinal, last_turn=verdict.last_turn is not None)
+        return call
+
+    async def asked_instead(self, declined: Call, model: str) -> Call:
+        """Commit a call of another model in the place of one whose model has declined to answer.
+
+        Raises:
+            BudgetSpent: the tenant's budget has no room for it; nothing was committed.
+        """
+        request_hash = hashlib.sha256(declined.body).hexdigest()
+        ordinal = self.run.answered.get(request_hash, 0)
+        request = {**declined.request, "model": model}
+        call = replace(
+            declined,
+            call_id=derived_id(self.run_id, request_hash, ordinal),
+            model=model,
+            began=datetime.now(UTC),
+            charge=Charge.of(self.journal.state, request, declined.body, self.prices),
+            attempts=0,
+            message_id=None,
+            tries=0,
+            lost=0,
+        )
+        await self._requested(call, request_hash, ordinal, last_turn=self.run.took_last_turn)
+        return call
+
+    async def _requested(self, call: Call, request_hash: str, ordinal: int, *, last_turn: bool) -> None:
         await self.journal.append(
             ev.ModelRequested(
                 call_id=call.call_id,
                 request_hash=request_hash,
                 ordinal=ordinal,
-                auxiliary=auxiliary,
-                last_turn=verdict.last_turn is not None,
+                auxiliary=call.auxiliary,
+                last_turn=last_turn,
                 model=call.model,
             ),
             run_id=self.run_id,
-            shown=Shown(input=newly_told(request)),
+            shown=Shown(input=newly_told(call.request)),
             entry=call.charge.begins if call.charge else None,
         )
         self.alive("waiting for the model's first token")
-        return call
 
     def _in_vain(self, *, asked_before: bool) -> str | None:
         """Say why a step would come to nothing: what has just ended so would end so again."""

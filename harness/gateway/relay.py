@@ -15,7 +15,8 @@ from aiohttp import web
 from harness.backoff import pause_s
 from harness.errors import BudgetSpent, LeaseLost
 from harness.gateway.bodies import ErrorBody, error_of, is_message, message_of
-from harness.gateway.door import Call, Door, Failed
+from harness.gateway.calls import Call, Failed
+from harness.gateway.door import Door
 from harness.gateway.trouble import PASSING, Trouble, lost, refused
 from harness.gateway.upstream import (
     Answer,
@@ -51,6 +52,18 @@ _LAST_EVENT = b"event: message_stop"
 _DROPPED = "It was not sent: its agent's process has ended, or its session is being stopped."
 
 
+@dataclass(frozen=True)
+class Fallback:
+    """The model that answers instead of one that cannot, and with `on_refusal` of one that declines to."""
+
+    model: str
+    on_refusal: bool = False
+
+
+class _Declined(Exception):
+    """The model has declined to answer; that is booked, and nobody has seen it."""
+
+
 @dataclass
 class Relay:
     """Carries one call's answer from the upstream to the CLI and commits how it ended."""
@@ -59,7 +72,7 @@ class Relay:
     call: Call
     request: web.Request
     stopping: Stopping
-    fallback: str | None
+    fallback: Fallback | None
     limit: Callable[[RateLimited], None]
     """Hears why no model may be called for a long time."""
     _begun: bool = False
@@ -120,6 +133,10 @@ class Relay:
                 if not again and instead is None:
                     return await self._refuse(answer, refusal, body)
                 pause = 0.0 if instead else _pause(self.call.tries, answer.headers.get("retry-after"))
+        except _Declined:
+            assert self.fallback is not None, "only then an answer is held back"
+            self.call = await self.door.asked_instead(self.call, self.fallback.model)
+            return None
         except RateLimited as problem:
             instead = self._instead(problem.status)
             if instead is None:
@@ -163,7 +180,14 @@ class Relay:
     def _instead(self, status: int | None, refusal: ErrorBody | None = None) -> str | None:
         """The model that is asked after this refusal, which is the last of its own model's."""
         gone = status in OVERLOADED or (status == 404 and refusal and refusal.kind == "not_found_error")
-        return self.fallback if gone and self.call.model != self.fallback else None
+        other = self.fallback.model if self.fallback else None
+        return other if gone and self.call.model != other else None
+
+    @property
+    def _held_back(self) -> bool:
+        """Whether an answer is passed on once it is whole: should the model decline, another one answers."""
+        fallback = self.fallback
+        return fallback is not None and fallback.on_refusal and self.call.model != fallback.model
 
     async def _refuse(self, answer: Answer, refusal: ErrorBody, body: bytes) -> web.Response:
         call = self.call
@@ -182,8 +206,11 @@ class Relay:
         if "text/event-stream" in answer.headers.get("content-type", "application/json"):
             return await self._relay_stream(answer)
         body = b"".join([chunk async for chunk in answer.chunks])
-        used = await self.door.completed(self.call, message_of(body), datetime.now(UTC), answer.headers, body)
+        message = message_of(body)
+        used = await self.door.completed(self.call, message, datetime.now(UTC), answer.headers, body)
         await answer.settle(used.output_tokens)
+        if self._held_back and message["stop_reason"] == "refusal":
+            raise _Declined
         return web.Response(status=answer.status, headers=answer.headers, body=body)
 
     async def _relay_stream(self, answer: Answer) -> web.StreamResponse:
@@ -205,8 +232,13 @@ class Relay:
                 if not self._begun:
                     # Until a message begins the attempt can be made again, and nobody has seen it.
                     waiting += chunk
-                    if not reader.begun:
+                    if not (reader.complete if self._held_back else reader.begun):
                         continue
+                    if self._held_back and reader.stop_reason == "refusal":
+                        raw, message = bytes(reader.raw), reader.message or {}
+                        used = await self.door.completed(self.call, message, first_token, answer.headers, raw)
+                        await answer.settle(used.output_tokens)
+                        raise _Declined
                     chunk = bytes(waiting)
                     self._begun = True
                     with _perhaps_alone():

@@ -182,3 +182,37 @@ async def test_an_overload_of_an_hour_is_not_waited_for(database: Database, api:
             assert (await bench.send()).status_code == 200
             assert bench.gateway.limited is None
     assert models(api) == [MODEL, FALLBACK, FALLBACK]
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_the_fallback_answers_what_is_declined(
+    database: Database, api: ScriptedApi, streamed: bool
+) -> None:
+    """Where the settings say so; the agent sees its answer alone, and both are booked."""
+
+    def script(request: Request) -> Reply:
+        own = Reply([text("I would rather not.")], stop_reason="refusal", usage=Tokens(10, 5), deltas=1)
+        return (
+            own if request.model == MODEL else Reply([text("Here I am.")], usage=Tokens(1000, 20), deltas=1)
+        )
+
+    api.script = script
+    async with bench_on(database, api, fallback=FALLBACK, on_refusal=True, prices=PRICES) as bench:
+        answer = await bench.send(step(stream=streamed))
+        assert answer.status_code == 200
+        assert (b"Here I am." in answer.content, b"rather not" in answer.content) == (True, False)
+        assert models(api) == [MODEL, FALLBACK]
+        assert await bench.kinds() == ["model.requested", "model.finished"] * 2
+        assert bench.run.usage == Usage(input_tokens=1010, output_tokens=25, model_calls=2, attempts=2)
+        assert (bench.run.steps, bench.run.last_stop) == (2, "end_turn")
+
+
+async def test_what_is_declined_stays_so_by_default(database: Database, api: ScriptedApi) -> None:
+    """And where the fallback declines as well, that is its answer."""
+    api.script = lambda request: Reply([text("I would rather not.")], stop_reason="refusal", deltas=1)
+    async with bench_on(database, api, fallback=FALLBACK, prices=PRICES) as bench:
+        assert b"rather not" in (await bench.send()).content
+        assert models(api) == [MODEL]
+    async with bench_on(database, api, fallback=FALLBACK, on_refusal=True, prices=PRICES) as bench:
+        assert b"rather not" in (await bench.send()).content
+        assert models(api)[1:] == [MODEL, FALLBACK]

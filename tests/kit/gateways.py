@@ -137,6 +137,7 @@ async def bench_on(
     stopping: Stopping | None = None,
     paced_for: str | None = None,
     fallback: str | None = None,
+    on_refusal: bool = False,
     prices: Mapping[str, Price] = PRICES,
     models: Iterable[str] = (MODEL, "claude-opus-4-5"),
     silent_s: float = 30.0,
@@ -164,7 +165,7 @@ async def bench_on(
         prices=prices,
     )
     async with (
-        Gateway(upstream, stopping, fallback=fallback) as gateway,
+        Gateway(upstream, stopping, fallback=fallback, on_refusal=on_refusal) as gateway,
         # Another client than the gateway's own, and no proxy of this machine in between.
         httpx.AsyncClient(base_url=gateway.base_url, headers=VERSION, trust_env=False, timeout=30) as http,
     ):
