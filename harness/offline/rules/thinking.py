@@ -54,7 +54,7 @@ class _Signed:
 
 
 def first_thinking(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give the thinking block, without text, that an answer begins with; none where the model does not think."""
+    """Give the thinking block, without text, that an answer begins with; none if the model does not think."""
     kind = body.get("thinking", {}).get("type", "adaptive")
     return [thinking_block(body)] if family_of(body["model"]).thinks and kind == "adaptive" else []
 
