@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from harness.gateway.upstream import Answer, Outgoing, in_parts
 from harness.offline.policy import respond
-from harness.offline.rules import first_thinking, refusal_of
+from harness.offline.rules import first_thinking, refusal
 from harness.wire import stream_of
 
 
@@ -22,9 +22,9 @@ class OfflineUpstream:
     @asynccontextmanager
     async def send(self, call: Outgoing) -> AsyncIterator[Answer]:
         """Answer from the request alone, or refuse it as the service would."""
-        if (refusal := refusal_of(call.body, call.headers)) is not None:
-            said = json.dumps(refusal.body).encode()
-            yield Answer(refusal.status, {"content-type": "application/json"}, in_parts([said]), final=True)
+        if (refused := refusal(call.request, len(call.body), call.headers)) is not None:
+            said = json.dumps(refused.body).encode()
+            yield Answer(refused.status, {"content-type": "application/json"}, in_parts([said]), final=True)
             return
         message = respond(call.request)
         message["content"] = [*first_thinking(call.request), *message["content"]]

@@ -39,7 +39,7 @@ Entry = dict[str, Any]
 Decision = Literal["allow", "deny", "defer"]
 
 MODEL, SMALL, OLD = "claude-sonnet-5-5", "claude-haiku-5-5", "claude-sonnet-4-5"
-"""The model that agents of the kit ask, another of today, and an old one, which hears remarks otherwise."""
+"""The model that agents of the kit ask, another of today, and an old one that is told things otherwise."""
 
 SYSTEM_PROMPT = "You are the agent of a test."
 ECHO, LOOK, DELEGATE = "mcp__t__echo", "mcp__t__look", "mcp__t__delegate"
