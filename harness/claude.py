@@ -22,6 +22,7 @@ from claude_agent_sdk import (
 from claude_agent_sdk.types import EffortLevel, HookEvent, McpServerConfig
 
 from harness.attempt import AttemptFolder
+from harness.bundles.bundle import WORK_ELSEWHERE
 
 _AWAY = ("failed", "pending", "needs-auth")
 """States of an MCP server that has no tools to offer; the CLI waits half a minute for one to start."""
@@ -147,6 +148,7 @@ def _options(talk: Conversation, errors: list[str]) -> ClaudeAgentOptions:
         effort=talk.effort,
         tools=list(talk.builtin_tools),
         allowed_tools=list(talk.allowed_tools),
+        disallowed_tools=list(WORK_ELSEWHERE),
         mcp_servers=dict(talk.mcp_servers),
         strict_mcp_config=True,
         permission_mode="dontAsk",
