@@ -28,6 +28,7 @@ from claude_agent_sdk import (
 from claude_agent_sdk.types import EffortLevel, HookEvent, McpServerConfig
 
 from harness.attempt import AttemptFolder, write_private
+from harness.bundles.bundle import WORK_ELSEWHERE
 from harness.gateway.bodies import ErrorBody
 from harness.gateway.trouble import Trouble, refused
 from harness.mcp_servers import ExternalServers, last_words, write_servers
@@ -244,6 +245,7 @@ def _options(talk: Conversation, errors: list[str]) -> ClaudeAgentOptions:
         effort=talk.effort,
         tools=list(talk.builtin_tools),
         allowed_tools=list(talk.allowed_tools),
+        disallowed_tools=list(WORK_ELSEWHERE),
         mcp_servers=dict(talk.mcp_servers),
         extra_args={"mcp-config": str(servers)} if servers else {},
         strict_mcp_config=True,

@@ -36,7 +36,12 @@ RESERVED = ("any", "person", "harness")
 _TOOL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _MODEL_ID = re.compile(r"[A-Za-z]\S*[-.:/@\d]\S*")
 _ALIASES = ("opus", "sonnet", "haiku", "fable")
-_DELEGATING = ("Agent", "Task")
+
+WORK_ELSEWHERE = (
+    "Agent", "Task", "SendMessage", "ListAgents", "Workflow", "TeamCreate", "TeamDelete", "RemoteTrigger",
+    "CronCreate", "CronDelete", "CronList", "ScheduleWakeup", "Monitor", "TaskOutput", "TaskStop",
+)  # fmt: skip
+"""Tools of the CLI that start or steer agents, timers and commands which no journal knows; none is given."""
 
 
 Check = Callable[[Any], str | None]
@@ -168,8 +173,8 @@ def _problems(bundle: Bundle) -> Iterator[str]:
 
 def _tool_problems(bundle: Bundle) -> Iterator[str]:
     for tool in bundle.tools:
-        if tool in _DELEGATING:
-            yield f"tools: '{tool}' starts agents outside the harness; remove it and delegate through a flow"
+        if tool in WORK_ELSEWHERE:
+            yield f"tools: '{tool}' works outside the harness; remove it, and delegate through a flow"
         elif not _TOOL.fullmatch(tool):
             yield f"tools: '{tool}' is not the name of a toolset, an MCP server or a tool"
     if twice := _repeated(bundle.tools):

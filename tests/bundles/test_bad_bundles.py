@@ -95,7 +95,7 @@ BAD: dict[str, tuple[dict[str, str], str]] = {
     ),
     "delegating tool": (
         {"AGENT.md": front("tools: [Agent]", "tools")},
-        "tools: 'Agent' starts agents outside",
+        "tools: 'Agent' works outside",
     ),
     "Claude Code's own key": (
         {"AGENT.md": front("permissionMode: plan")},
