@@ -60,7 +60,7 @@ def account(desk: Desk, api: ScriptedProcess, session_id: str, stage_of: Callabl
         journal=record.journal,
         state=record.state,
         gaps=[gap.what for gap in record.gaps],
-        asked=Counter(stage_of(call.request) for call in calls.messages()),
+        asked=Counter(stage_of(call.request) for call in calls.messages() if call.outcome != "invalid"),
         answered=Counter(stage_of(call.request) for call in calls.completed()),
         served=calls.served().output_tokens,
     )

@@ -32,7 +32,7 @@ T = TypeVar("T")
 MOST_TOKENS = 80
 """What a played call serves at most."""
 
-NO_CALL = ("refused", "cut")
+NO_CALL = ("refused", "invalid", "cut")
 """Ends of calls that the script has made fail: they are tried again, whoever is killed."""
 
 INTERRUPTED = 130

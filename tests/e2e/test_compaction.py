@@ -27,8 +27,9 @@ STAGES = ["lead-search", "lead-tides", "answer-tides", "summary", "lead-ropes", 
 
 @pytest.fixture
 def api(home: Path, holds: Path) -> Iterator[ScriptedProcess]:
-    given = {"holds": str(holds)}
-    with scripted_process("tests.e2e.long_scripts:too_long", home / "calls.jsonl", given=given) as played:
+    """The played model. It refuses what the CLI keeps of the thinking from before a summary."""
+    script, given = "tests.e2e.long_scripts:too_long", {"holds": str(holds)}
+    with scripted_process(script, home / "calls.jsonl", given=given, refuses=True) as played:
         yield played
 
 

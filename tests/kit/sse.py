@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.offline.rules import THINKING, family_of, thinking_block
+from harness.offline.rules import THINKING, first_thinking, thinking_block
 from tests.kit.script import Block, Reply, Request
 
 PROVISIONAL_OUTPUT_TOKENS = 3
@@ -43,12 +43,8 @@ def error_body(status: int, message: str) -> dict[str, Any]:
 def message_of(reply: Reply, request: Request) -> dict[str, Any]:
     """Give the complete message: what a call without streaming answers."""
     content = [_sent(block, request) for block in reply.content]
-    if (
-        content
-        and family_of(request.model).thinks
-        and not any(block["type"] in THINKING for block in content)
-    ):
-        content.insert(0, thinking_block(request.body))
+    if content and not any(block["type"] in THINKING for block in content):
+        content = [*first_thinking(request.body), *content]
     for number, block in enumerate(content):
         if block["type"] == "thinking" and "signature" not in block:
             content[number] = thinking_block(request.body, content[:number], block["thinking"])

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.offline.policy import respond
+from harness.offline.rules import refusal
 from harness.offline.words import terms
 
+VERSION = {"anthropic-version": "2023-06-01"}
 NOTICE = "no language model was used"
 SOURCE_LINE = re.compile(r'^\[(\d+)\] (S\d+), ([^\n]*?)(?:: "(.*)")?$', re.MULTILINE)
 REMINDER = (
@@ -199,6 +201,8 @@ def play(agent: Played, corpus: Corpus, *, most_turns: int = 12) -> Played:
     """Let the policy play an agent to its end; delegated tasks are played in turn."""
     agent.text, agent.output = "", None
     for _ in range(most_turns):
+        refused = refusal(agent.request(), 0, VERSION)
+        assert refused is None, refused
         message = respond(agent.request())
         assert message == respond(json.loads(json.dumps(agent.request()))), (
             "the same request got another answer"

@@ -42,11 +42,40 @@ async def test_the_upstream_streams_the_same_message() -> None:
     """The events put together are what the policy answers."""
     request = asked("<question>What is a lease?</question>", CORPUS_TOOLS).request() | {"stream": True}
     reader = StreamReader()
-    call = Outgoing(b"", request, {}, "", Caller("a", "q0", 1))
-    async with OfflineUpstream().send(call) as answer:
+    async with OfflineUpstream().send(_sent(request)) as answer:
         async for event in answer.chunks:
             reader.feed(event)
     assert reader.message == respond(request)
+
+
+async def test_the_upstream_thinks_where_the_model_does() -> None:
+    """Its answer can be sent back behind what it was given for, and behind nothing else."""
+    request = asked("<question>What is a lease?</question>", CORPUS_TOOLS).request()
+    request |= {"model": "claude-opus-5-5", "stream": False}
+    message = json.loads(await _answer(request))
+    first, *_ = message["content"]
+    assert (first["type"], first["thinking"]) == ("thinking", "")
+    results = [
+        {"type": "tool_result", "tool_use_id": block["id"], "content": "Nothing found."}
+        for block in message["content"]
+        if block["type"] == "tool_use"
+    ]
+    told = [{"role": "assistant", "content": message["content"]}, {"role": "user", "content": results}]
+    again = request | {"messages": request["messages"] + told}
+    assert json.loads(await _answer(again))["type"] == "message"
+    refused = json.loads(await _answer(again | {"system": "Another agent."}))
+    assert refused["error"]["type"] == "invalid_request_error"
+    assert "bound to a different conversation" in refused["error"]["message"]
+
+
+async def _answer(request: dict[str, Any]) -> bytes:
+    async with OfflineUpstream().send(_sent(request)) as answer:
+        return b"".join([part async for part in answer.chunks])
+
+
+def _sent(request: dict[str, Any]) -> Outgoing:
+    headers = {"anthropic-version": "2023-06-01"}
+    return Outgoing(json.dumps(request).encode(), request, headers, "", Caller("a", "q0", 1))
 
 
 def text_of(request: dict[str, Any]) -> str:

@@ -53,6 +53,12 @@ class _Signed:
         return replace(self, seal=_digest([*astuple(self)[:-1], text]))
 
 
+def first_thinking(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the thinking block, without text, that an answer begins with; none if the model does not think."""
+    kind = body.get("thinking", {}).get("type", "adaptive")
+    return [thinking_block(body)] if family_of(body["model"]).thinks and kind == "adaptive" else []
+
+
 def thinking_block(body: Mapping[str, Any], said: Sequence[Block] = (), text: str = "") -> dict[str, Any]:
     """Make the thinking block that an answer to this request has after the blocks `said`."""
     asked = Incoming(body, 0, {})
