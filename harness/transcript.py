@@ -7,13 +7,19 @@ A compaction begins a second root, a `compact_boundary`, and hangs its summary o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.redaction import FAILED, REDACTED
 from harness.stops import CUT
+from harness.thinking import is_thinking
 
 Entry = Mapping[str, Any]
+
+REDACTION = "harnessRedacted"
+"""The field of a stored entry that says whether redaction has changed it. Older entries lack it."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,47 @@ def whole(transcript: Iterable[Entry]) -> list[Entry]:
 def view_for_cli(transcript: Iterable[Entry]) -> list[Entry]:
     """The transcript as a CLI should load it: without holes, and without notes of where a process once ended.
 
+    Nor has it thinking that the model's service would refuse by now.
+
     A `last-prompt` entry names the leaf at a clean exit. After a later exit that wrote none it is stale, and
     the CLI would go on from there: the newest call and its marker would be lost.
     """
-    return [entry for entry in whole(transcript) if entry.get("type") != "last-prompt"]
+    return as_it_was(entry for entry in whole(transcript) if entry.get("type") != "last-prompt")
+
+
+def as_it_was(transcript: Iterable[Entry]) -> list[Entry]:
+    """Leave out all thinking from the first entry on that redaction has changed: it is bound to what was.
+
+    Entries that held nothing else are left out as well; what hung on one then hangs on its parent.
+    """
+    given = list(transcript)
+    last = max((n for n, entry in enumerate(given) if any(map(is_thinking, blocks(entry)))), default=-1)
+    entries: list[Entry] = []
+    instead: dict[object, object] = {}
+    changed = False
+    for number, stored in enumerate(given):
+        # To look for placeholders takes longer than the rest, so only what has thinking behind it is read.
+        changed = changed or _was_redacted(stored, unmarked=number <= last)
+        entry = {name: part for name, part in stored.items() if name != REDACTION}
+        if entry.get("parentUuid") in instead:
+            entry["parentUuid"] = instead[entry["parentUuid"]]
+        content = (entry.get("message") or {}).get("content")
+        if changed and entry.get("type") == "assistant" and isinstance(content, list):
+            kept = [block for block in content if not is_thinking(block)]
+            if not kept:
+                instead[entry.get("uuid")] = entry.get("parentUuid")
+                continue
+            entry["message"] = {**entry["message"], "content": kept}
+        entries.append(entry)
+    return entries
+
+
+def _was_redacted(entry: Entry, *, unmarked: bool) -> bool:
+    """Whether an entry is not as the model's service knows it; without a mark, its placeholders tell."""
+    if REDACTION in entry or not unmarked:
+        return bool(entry.get(REDACTION))
+    text = json.dumps(entry)
+    return REDACTED in text or FAILED in text
 
 
 def has_call_and_marker(transcript: Sequence[Entry], tool_use_id: str) -> bool:

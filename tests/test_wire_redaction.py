@@ -53,3 +53,36 @@ def test_a_message_that_was_parsed_is_not_parsed_again(monkeypatch: pytest.Monke
     monkeypatch.setattr(StreamReader, "feed", lambda *given: pytest.fail("it was parsed again"))
     for body in bodies("Tides."):
         assert redacted_body(body, REDACTOR, message("Tides.")) == body
+
+
+def thinking(*texts: str) -> dict[str, Any]:
+    """A model's answer that begins with these thoughts."""
+    blocks = [{"type": "thinking", "thinking": text, "signature": "c2lnbmVk"} for text in texts]
+    return {**message("Tides."), "content": [*blocks, {"type": "text", "text": "Tides."}]}
+
+
+def read(body: bytes) -> dict[str, Any]:
+    """The message of a body of either kind."""
+    reader = StreamReader()
+    reader.feed(body)
+    found: dict[str, Any] = reader.message or json.loads(body)
+    return found
+
+
+@pytest.mark.parametrize("parsed", [False, True])
+def test_thinking_that_holds_a_secret_is_left_out(parsed: bool) -> None:
+    """Its signature is good for its own text alone; the other stays as it was."""
+    told = thinking("Winds?", f"It is {KNOWN}.")
+    for body in (b"".join(stream_of(told)), json.dumps(told).encode()):
+        clean = redacted_body(body, REDACTOR, told if parsed else None)
+        assert read(clean) == thinking("Winds?")
+
+
+def test_an_answer_to_be_given_again_has_no_thinking() -> None:
+    """A resume has put words before it that it was not thought after."""
+    told = thinking("Winds?")
+    for body in (b"".join(stream_of(told)), json.dumps(told).encode()):
+        assert redacted_body(body, REDACTOR, told) == body
+        assert read(redacted_body(body, REDACTOR, told, again=True)) == message("Tides.")
+    for body in bodies("Tides."):
+        assert redacted_body(body, REDACTOR, message("Tides."), again=True) == body

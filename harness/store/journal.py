@@ -137,7 +137,7 @@ class Journal:
             "conversation": keep.conversation if keep else None,
             "call_id": keep.call_id if keep else None,
             "content_type": keep.content_type if keep else None,
-            "body": zlib.compress(redacted_body(keep.body, self.redactor, keep.message), 1) if keep else None,
+            "body": self._kept(keep) if keep else None,
         }
         # Shielded: what may have been committed has to be folded in, also when the caller is cancelled.
         along = Along(record, entry)
@@ -173,6 +173,9 @@ class Journal:
         if clean == plain:
             return plain, payload
         return clean, read_payload(payload.kind, type(payload).VERSION, clean)
+
+    def _kept(self, keep: KeptResponse) -> bytes:
+        return zlib.compress(redacted_body(keep.body, self.redactor, keep.message, again=True), 1)
 
     def _traced(self, payload: AnyPayload, run_id: str | None, shown: Shown) -> Row:
         """What the statement is told of spans: the event's own, and those that it opens and closes."""

@@ -23,10 +23,12 @@ from claude_agent_sdk import (
 
 from harness.crashpoints import reached
 from harness.errors import LeaseLost, StoreUnavailable
-from harness.redaction import Redactor
+from harness.redaction import REDACTED, Redactor
 from harness.store.database import Connection, Database
 from harness.store.lease import Lease
 from harness.store.queries import queries
+from harness.thinking import redacted
+from harness.transcript import REDACTION, as_it_was
 
 _SQL = queries("transcripts")
 
@@ -41,7 +43,8 @@ class TranscriptStore(SessionStore):
 
     With a `lease` every append proves its token, and `on_stored` is told what has been stored. With a `scope`
     all keys live under it, whatever folder the CLI ran in; without one the SDK's project key is the scope.
-    What is stored has gone through `redactor`: a resumed CLI reads its own past without the secrets.
+    What is stored has gone through `redactor`: a resumed CLI reads its own past without the secrets, and
+    without the thinking that stood behind them.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class TranscriptStore(SessionStore):
                 f"An earlier part of this transcript could not be stored ({self.broken}); "
                 "resume the session to go on from where it ends."
             )
-        rows = [cast(Entry, self._redactor.value(entry)) for entry in entries]
+        rows = [self._stored(cast(Entry, entry)) for entry in entries]
         params: dict[str, object] = {
             **self._key(key),
             # An entry without an id gets one for this call, so that trying again stores it only once.
@@ -107,6 +110,13 @@ class TranscriptStore(SessionStore):
         if self._on_stored is not None:
             await self._on_stored(rows)
 
+    def _stored(self, entry: Entry) -> Entry:
+        """An entry without secrets; it says whether anything was taken out of it, where that may seem so."""
+        row: Entry = redacted(entry, self._redactor)
+        if row != entry:
+            return {**row, REDACTION: True}
+        return {**row, REDACTION: False} if REDACTED in json.dumps(row) else row
+
     async def _append_fenced(self, lease: Lease, params: dict[str, object]) -> None:
         row = await lease.waiting(lambda: self._database.one(_SQL["append_entries"], params))
         if row is None or not row["held"]:
@@ -118,7 +128,7 @@ class TranscriptStore(SessionStore):
         if not key.get("subpath") and key["session_id"] in self._view:
             return cast(list[SessionStoreEntry], self._view[key["session_id"]])
         rows = await self._database.all(_SQL["load_entries"], self._key(key))
-        return [row["entry"] for row in rows] or None
+        return cast(list[SessionStoreEntry], as_it_was([row["entry"] for row in rows])) or None
 
     async def list_sessions(self, project_key: str) -> list[SessionStoreListEntry]:
         """List the Claude sessions under a project key with the time (ms) of their newest entry."""

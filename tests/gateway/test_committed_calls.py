@@ -15,6 +15,7 @@ from harness.pricing import cost_usd
 from harness.records import Limits, Usage, derived_id
 from harness.store.database import Database
 from harness.store.journal import read_events
+from harness.wire import StreamReader
 from tests.kit.gateways import MODEL, RESUME, SEARCH, SPENT, USED, Bench, bench_on, once, read_into, step
 from tests.kit.journals import requested, started
 from tests.kit.processes import until
@@ -111,16 +112,29 @@ async def _admitted(bench: Bench) -> Any:
 # -- what has been paid already
 
 
+def read_stream(body: bytes) -> dict[str, Any]:
+    """The message that a stream makes."""
+    reader = StreamReader()
+    reader.feed(body)
+    assert reader.message is not None
+    return reader.message
+
+
 async def next_process(bench: Bench) -> None:
     await bench.journal.append(started(bench.run), run_id=bench.run.id)
 
 
 async def test_a_paid_answer_is_not_paid_twice(bench: Bench) -> None:
-    """The next process asks for the same conversation, in a resume's words: it gets the same bytes."""
+    """The next process asks for the same conversation, in a resume's words: it gets the same message.
+
+    Only its thinking is not given again: it is bound to the conversation without these words.
+    """
     first = await bench.send(step("Why?"))
     await next_process(bench)
     again = await bench.send(step("Why?", "No response requested.", RESUME))
-    assert again.content == first.content
+    before, now = (read_stream(answer.content) for answer in (first, again))
+    assert [block["type"] for block in before["content"]] == ["thinking", "text"]
+    assert now == {**before, "content": before["content"][1:]}
     assert again.headers["content-type"] == first.headers["content-type"]
     assert len(bench.api.calls.messages()) == 1
     assert bench.run.usage == USED

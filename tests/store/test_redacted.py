@@ -20,9 +20,10 @@ from harness.redaction import REDACTED, Redactor
 from harness.results import READ_RESULT, ReadResult, bounded
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
-from harness.store.transcripts import TranscriptStore
+from harness.store.transcripts import TranscriptStore, read_transcript
 from harness.tool_cache import ToolCache
 from harness.tools import Tool, ToolContext
+from harness.transcript import REDACTION
 from tests.kit.databases import fresh_database
 from tests.kit.sessions import new_session
 
@@ -42,36 +43,63 @@ async def context_of(database: Database) -> ToolContext:
     return ToolContext(session_id, session_id, str(uuid.uuid4()), database, redactor=Redactor([KNOWN]))
 
 
-async def test_a_transcript_is_stored_without_secrets_and_otherwise_as_it_was(database: Database) -> None:
-    """By value, form and name; ids, signatures and counts stay, and what the CLI holds is not altered."""
+def said(*content: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """An entry of the model's, as the CLI mirrors it."""
+    message = {"id": "msg_013Zva2CMHLNnjNjJKqJ2EKD", "usage": {"input_tokens": 7}, "content": list(content)}
     ids = {"uuid": str(uuid.uuid4()), "parentUuid": None, "sessionId": str(uuid.uuid4())}
-    entry: dict[str, Any] = {
-        **ids,
-        "type": "assistant",
-        "message": {
-            "id": "msg_013Zva2CMHLNnjNjJKqJ2EKD",
-            "usage": {"input_tokens": 7},
-            "content": [
-                {"type": "thinking", "thinking": f"It is {KNOWN}.", "signature": "Eq" + "Ab1+/" * 90},
-                {
-                    "type": "tool_use",
-                    "id": "toolu_1",
-                    "name": "x",
-                    "input": {"password": "swordfish", "n": 1},
-                },
-                {"type": "text", "text": f"It is {KEY}."},
-            ],
-        },
-    }
-    before = json.dumps(entry)
+    return {**ids, "type": "assistant", "message": message, **more}
+
+
+def thought(text: str) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": text, "signature": "Eq" + "Ab1+/" * 90}
+
+
+CALL = {"type": "tool_use", "id": "toolu_1", "name": "x", "input": {"password": "swordfish", "n": 1}}
+
+
+async def stored(database: Database, *entries: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Mirror entries; give the rows that are stored, and what a CLI is given of them."""
     store = TranscriptStore(database, scope=str(uuid.uuid4()), redactor=Redactor([KNOWN]))
     key: SessionKey = {"project_key": "p", "session_id": "claude-1"}
-    await store.append(key, cast("list[SessionStoreEntry]", [entry]))
-    assert json.dumps(entry) == before
-    loaded = await store.load(key)
-    assert loaded is not None
-    marked = before.replace(KNOWN, REDACTED).replace(KEY, REDACTED).replace("swordfish", REDACTED)
-    assert loaded == [json.loads(marked)]
+    before = json.dumps(entries)
+    await store.append(key, cast("list[SessionStoreEntry]", list(entries)))
+    assert json.dumps(entries) == before
+    assert store._scope is not None
+    return await read_transcript(database, store._scope, "claude-1"), await store.load(key) or []
+
+
+async def test_a_transcript_is_stored_without_secrets_and_otherwise_as_it_was(database: Database) -> None:
+    """By value, form and name; ids, signatures and counts stay, and what the CLI holds is not altered."""
+    entry = said(thought("It is."), CALL, {"type": "text", "text": f"It is {KEY}, or {KNOWN}."})
+    rows, _ = await stored(database, entry)
+    clean = json.dumps(entry).replace(KNOWN, REDACTED).replace(KEY, REDACTED).replace("swordfish", REDACTED)
+    assert rows == [{**json.loads(clean), REDACTION: True}]
+
+
+async def test_thinking_is_stored_whole_or_not_at_all(database: Database) -> None:
+    """Under its signature no other text may come back; the entry stays, so that others can hang on it."""
+    first = said(thought(f"It is {KNOWN}."))
+    second = said({"type": "text", "text": "Well."}, parentUuid=first["uuid"])
+    rows, shown = await stored(database, first, second)
+    assert [row["message"]["content"] for row in rows] == [[], second["message"]["content"]]
+    assert shown == [{**second, "parentUuid": None}]
+
+
+async def test_thinking_before_a_secret_comes_back_and_none_behind_it(database: Database) -> None:
+    """What stood there without being one is marked, and takes nothing away."""
+    entries = [
+        said(thought("a"), {"type": "text", "text": f"It says {REDACTED}."}),
+        said(thought("b")),
+        said({"type": "text", "text": KEY}),
+        said(thought("c"), {"type": "text", "text": "So."}),
+    ]
+    rows, shown = await stored(database, *entries)
+    assert [row.get(REDACTION) for row in rows] == [False, None, True, None]
+    assert shown[:2] == entries[:2]
+    assert [entry["message"]["content"] for entry in shown[2:]] == [
+        [{"type": "text", "text": REDACTED}],
+        [{"type": "text", "text": "So."}],
+    ]
 
 
 async def test_a_long_result_is_read_on_where_it_was_cut(database: Database) -> None:
