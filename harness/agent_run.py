@@ -213,7 +213,7 @@ class AgentRun:
             allowed_tools=belt.allowed,
             mcp_servers=belt.servers,
             external_servers=belt.external,
-            output_schema=bundle.output.model_json_schema() if bundle.output else None,
+            output_schema=bundle.output_schema,
             store=store,
             hooks=self._hooks(belt, pulse),
             folder=folder,

@@ -35,8 +35,8 @@ from harness.mcp_servers import ExternalServers, last_words, write_servers
 from harness.records import MAX_REQUEST_BYTES
 
 LONGEST_LINE = 4 * MAX_REQUEST_BYTES
-"""Bytes of the longest line that is read of the CLI. It says a tool's result twice in one line, pictures in
-base64, and escapes it once more: what makes a longer line fits into no request."""
+"""Bytes of the longest line that is read of the CLI. One line holds a tool's result twice, in the message and
+beside it, with pictures in base64. So a result that fills a request takes half of this; the rest is room."""
 
 _AWAY = ("failed", "pending", "needs-auth")
 """States of an MCP server that has no tools to offer; the CLI waits half a minute for one to start."""
@@ -118,8 +118,8 @@ async def converse(talk: Conversation, on_process: Callable[[int], Awaitable[Non
     """Run one CLI process to its end; `on_process` gets its process id once it has started."""
     errors: list[str] = []
     calls = _OpenCalls()
-    client = ClaudeSDKClient(_options(talk, errors))
     try:
+        client = ClaudeSDKClient(_options(talk, errors))
         async with _connected(client, talk.on_stop):
             await on_process(_pid(talk.folder.pid_file))
             if talk.prompt is not None:
@@ -233,7 +233,7 @@ def _ending(result: ResultMessage) -> Ending:
 
 
 def _options(talk: Conversation, errors: list[str]) -> ClaudeAgentOptions:
-    """How the CLI is started: what is long or secret goes by files: arguments are public and have a limit."""
+    """Say how the CLI is started. What is long or secret goes by files: arguments are short and public."""
     schema, folder = talk.output_schema, talk.folder
     write_private(folder.prompt, talk.system_prompt)
     servers = write_servers(folder, talk.external_servers) if talk.external_servers else None

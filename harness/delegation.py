@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.bundles.api_schema import api_schema
 from harness.bundles.validate import Taker, validate_input
 from harness.hooks import BeforeTool, Run
 from harness.messages import Message
@@ -54,7 +55,7 @@ def input_schema(members: Mapping[str, Taker], max_tasks: int) -> dict[str, Any]
         "required": ["tasks"],
         "additionalProperties": False,
     }
-    return schema | ({"$defs": definitions} if definitions else {})
+    return api_schema(schema | ({"$defs": definitions} if definitions else {}), DELEGATE)
 
 
 def member_schemas(members: Mapping[str, Taker]) -> tuple[dict[str, Any], dict[str, Any]]:

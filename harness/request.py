@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -17,11 +18,14 @@ from harness.flow import AnyNode, Flow, bundles_of, routed
 from harness.flow.read import find_flow
 from harness.permit import Plea, models_of
 from harness.pricing import Price, check_priced
-from harness.records import Limits
+from harness.records import MAX_REQUEST_BYTES, Limits
 from harness.settings import Settings
 from harness.wiring import wire
 
 Source = str | PathLike[str]
+
+MAX_QUESTION_BYTES = MAX_REQUEST_BYTES - 2_000_000
+"""Of a question, as JSON: what goes with it (prompt, tools, the CLI's own words) is given two megabytes."""
 
 NO_WIRE = (
     "What is called with a Claude login does not pass the gateway, so it cannot be recorded; "
@@ -108,9 +112,9 @@ def check(
     given = _flow(flow, project)
     chosen = wire(given, bundles)
     used = {name: bundles[name] for name in bundles_of(chosen.flow)}
-    for finding in lint(used):
+    for finding in lint(used, servers=settings.mcp_servers):
         if finding.level == "error":
-            raise BadBundle(finding.message)
+            raise BadBundle(f"The bundle '{finding.bundle}': {finding.message}")
     if upstream == "live" and key_needed and settings.upstream.api_key is None:
         raise BadInput(
             "There is no key for the model service; set ANTHROPIC_API_KEY, or use --offline (no model) "
@@ -167,8 +171,15 @@ def question_text(question: str) -> str:
     """The question without the white space around it.
 
     Raises:
-        BadInput: there is nothing else.
+        BadInput: there is nothing else, or more than a request to a model may hold.
     """
-    if not question.strip():
+    text = question.strip()
+    if not text:
         raise BadInput("The question is empty; say what you want to know.")
-    return question.strip()
+    size = len(json.dumps(text, ensure_ascii=False).encode(errors="replace"))
+    if size > MAX_QUESTION_BYTES:
+        raise BadInput(
+            f"The question has {size:,} bytes, and a request to a model holds {MAX_REQUEST_BYTES:,} with all "
+            "that goes with it; ask a shorter one, and give long texts with --sources."
+        )
+    return text

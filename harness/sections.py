@@ -202,9 +202,12 @@ class StdioServer(Record):
 
     type: Literal["stdio"] = Field(default="stdio", description="How the server is reached.")
     command: str = Field(min_length=1, description="The program to start.")
-    args: tuple[str, ...] = Field(default=(), description="Its arguments.")
+    args: tuple[str, ...] = Field(
+        default=(), description="Its arguments, which any local user can read; secrets belong into `env`."
+    )
     env: dict[str, SecretStr] = Field(
-        default_factory=dict, description="Its environment; `${NAME}` is filled in from yours."
+        default_factory=dict,
+        description="Added to its environment; `${NAME}` is filled in from yours.",
     )
 
 
@@ -214,7 +217,8 @@ class HttpServer(Record):
     type: Literal["http", "sse"] = Field(default="http", description="How the server is reached.")
     url: Url = Field(description="Its address.")
     headers: dict[str, SecretStr] = Field(
-        default_factory=dict, description="Headers to send; `${NAME}` is filled in from your environment."
+        default_factory=dict,
+        description="Headers to send; `${NAME}` is filled in from your environment.",
     )
 
 

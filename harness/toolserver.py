@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any
 
 from claude_agent_sdk import SdkMcpTool, create_sdk_mcp_server
 from claude_agent_sdk.types import McpSdkServerConfig
@@ -15,6 +14,7 @@ from mcp.server import Server, ServerRequestContext
 from mcp.types import CallToolRequestParams, ToolAnnotations
 from pydantic import BaseModel, ValidationError
 
+from harness.bundles.api_schema import api_schema
 from harness.errors import StoreUnavailable
 from harness.records import Replay
 from harness.results import bounded
@@ -143,5 +143,5 @@ def _sdk_tool(
         name, cache = cached
         return await cache.answer(name, tool, context, value, work, _TOOL_USE_ID.get())
 
-    schema = cast(dict[str, Any], json.loads(json.dumps(tool.input.model_json_schema())))
+    schema = api_schema(tool.input.model_json_schema(), f"The input of the tool '{tool.name}'")
     return sdk_tool(tool.name, tool.description, schema, run, context, result_limit, tool.replay)

@@ -195,8 +195,8 @@ def test_nothing_imports_content_by_name() -> None:
 
 
 def test_one_file_reads_the_environment() -> None:
-    """What can be set is set in one place."""
-    assert _naming("environ", "environb", "getenv") == ["harness.settings"]
+    """What can be set is set in one place; the script that starts a server only hands on, and adds."""
+    assert _naming("environ", "environb", "getenv") == ["harness.mcp_start", "harness.settings"]
 
 
 def test_one_file_drives_the_sdk_client() -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, Field
 from pydantic.errors import PydanticUserError
 
+from harness.bundles.api_schema import api_schema, check_properties, check_size, check_tool_name
 from harness.bundles.describe import shape
 from harness.errors import BadBundle
 from harness.packing import Packed
@@ -32,6 +33,9 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 RESERVED = ("any", "person", "harness")
 """Names with a meaning of their own in messages and tools."""
+
+_UNWANTED = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f\\ud800-\\udfff]")
+"""Control characters, line ends and tabs left out, and halves of surrogate pairs."""
 
 _TOOL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _MODEL_ID = re.compile(r"[A-Za-z]\S*[-.:/@\d]\S*")
@@ -131,7 +135,16 @@ class Bundle:
         where = str(origin) if origin else f"The bundle '{name}'"
         for problem in _problems(bundle):
             raise BadBundle(f"{where}: {problem}.")
-        return replace(bundle, version=_version(bundle, where, code))
+        made = replace(bundle, version=_version(bundle, where, code))
+        _check_schemas(made, where)
+        return made
+
+    @property
+    def output_schema(self) -> dict[str, Any] | None:
+        """The JSON Schema of its typed output, as the model sees it; None where it answers in Markdown."""
+        if self.output is None:
+            return None
+        return api_schema(self.output.model_json_schema(), f"The bundle '{self.name}': output")
 
     @property
     def one_pager(self) -> str:
@@ -156,6 +169,9 @@ def _problems(bundle: Bundle) -> Iterator[str]:
         yield "description: is empty; say in a sentence when to give this agent a task"
     if not bundle.prompt:
         yield "prompt: is empty; write the agent's instructions"
+    for field in ("role", "description", "prompt"):
+        if unwanted := _UNWANTED.search(getattr(bundle, field)):
+            yield f"{field}: holds the character {unwanted[0]!a}, which no model is sent; remove it"
     for field, model in (("input", bundle.input), ("output", bundle.output)):
         if model is not None and not (isinstance(model, type) and issubclass(model, BaseModel)):
             yield f"{field}: should be a pydantic model class, not {model!r}"
@@ -208,6 +224,17 @@ def _replay_problems(bundle: Bundle) -> Iterator[str]:
 
 def _repeated(names: Sequence[str]) -> str | None:
     return next((name for name in names if names.count(name) > 1), None)
+
+
+def _check_schemas(bundle: Bundle, where: str) -> None:
+    """See that the model's service takes every schema that a model is given."""
+    check_properties(bundle.input.model_json_schema(), f"{where}: input")
+    if bundle.output is not None:
+        check_size(api_schema(bundle.output.model_json_schema(), f"{where}: output"), f"{where}: output")
+    for toolset in bundle.toolsets:
+        for tool in toolset.tools:
+            check_tool_name(toolset.qualified(tool), f"{where}: toolsets")
+            api_schema(tool.input.model_json_schema(), f"{where}: toolsets: the input of '{tool.name}'")
 
 
 def _version(bundle: Bundle, where: str, code: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import Literal
 
 from harness.bundles.bundle import Bundle, Task
 from harness.bundles.describe import fields_of
+from harness.bundles.granted import unknown_tools
 from harness.content import is_builtin
 from harness.errors import BadFlow
 from harness.flow import Flow, bundles_of, walk
@@ -54,23 +55,33 @@ class Finding:
         return ": ".join(part for part in (self.level, self.bundle, self.message) if part)
 
 
-def lint(bundles: Mapping[str, Bundle], sizes: Sizes = MappingProxyType({})) -> list[Finding]:
+def lint(
+    bundles: Mapping[str, Bundle],
+    sizes: Sizes = MappingProxyType({}),
+    servers: Collection[str] | None = None,
+) -> list[Finding]:
     """Examine bundles one by one and against one another; errors come first.
 
     A tool's name that is not in `sizes` counts as one tool. Those the harness adds itself are not counted.
+    `servers` are the MCP servers of the settings; without them nobody can say which tools there are not.
     """
     found = [finding for bundle in bundles.values() for finding in _alone(bundle, sizes)]
+    for bundle in bundles.values() if servers is not None else ():
+        found += [Finding("error", bundle.name, f"{says}.") for says in unknown_tools(bundle, servers or ())]
     found += _shared(bundles)
     found += _overlapping(bundles)
     return _sorted(found)
 
 
 def lint_flow(
-    flow: Flow, bundles: Mapping[str, Bundle], sizes: Sizes = MappingProxyType({})
+    flow: Flow,
+    bundles: Mapping[str, Bundle],
+    sizes: Sizes = MappingProxyType({}),
+    servers: Collection[str] | None = None,
 ) -> list[Finding]:
     """Examine a flow and the bundles that it uses; errors come first."""
     used = {name: bundles[name] for name in bundles_of(flow.flow) if name in bundles}
-    found = lint(used, sizes)
+    found = lint(used, sizes, servers)
     found += [Finding("warning", None, doubt) for doubt in (*_nameless(flow), *warnings(flow, bundles))]
     try:
         wire(flow, bundles)

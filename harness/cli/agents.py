@@ -65,9 +65,10 @@ def agents(context: click.Context, common: Common) -> int:
 def agents_lint(common: Common, flow: str | None) -> int:
     """Examine the agents: too many tools, overlaps, missing parts. Ends with 2 when one cannot be used."""
     bundles, sizes = load_bundles(common.folder), _sizes(common.settings)
-    found = lint(bundles, sizes)
+    servers = common.settings.mcp_servers
+    found = lint(bundles, sizes, servers)
     if flow is not None:
-        found = lint_flow(find_flow(flow, common.folder), bundles, sizes)
+        found = lint_flow(find_flow(flow, common.folder), bundles, sizes, servers)
     if common.as_json:
         rows = [{"level": each.level, "agent": each.bundle, "message": each.message} for each in found]
         answer_json({"findings": rows})

@@ -108,7 +108,9 @@ async def _record(common: Common, session_id: str) -> AsyncIterator[Check]:
 
 
 def _project(harness: Harness) -> Check:
-    errors = [each for each in lint(harness.bundles) if each.level == "error"]
+    errors = [
+        each for each in lint(harness.bundles, servers=harness.settings.mcp_servers) if each.level == "error"
+    ]
     if errors:
         detail = f"{errors[0].bundle}: {errors[0].message}"
         return Check(check="project", ok=False, detail=detail, remedy="look at: harness agents lint")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 from rich.table import Table
 
+from harness.bundles.lint import lint
 from harness.bundles.load import load_bundles
 from harness.cli.options import TEXT, Common, common
 from harness.cli.output import answer, answer_json, draw
 from harness.cli.stderr import refuse
 from harness.errors import BadFlow
-from harness.flow import FLOWS, Flow
+from harness.flow import FLOWS, Flow, bundles_of
 from harness.flow.draw import mermaid, tree
 from harness.flow.read import find_flow, project_flows, read_flow
 from harness.records import Record
@@ -63,6 +64,9 @@ def flows_check(common: Common, flow: str) -> int:
         found = find_flow(flow, common.folder)
         doubtful = warnings(found, bundles)
         wire(found, bundles)
+        used = {name: bundles[name] for name in bundles_of(found.flow)}
+        wrong = lint(used, servers=common.settings.mcp_servers)
+        problems = tuple(f"{each.bundle}: {each.message}" for each in wrong if each.level == "error")
     except BadFlow as bad:
         problems = bad.problems
     if common.as_json:

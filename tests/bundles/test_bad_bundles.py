@@ -25,7 +25,7 @@ You read strata.
 INPUT = "from pydantic import BaseModel\nclass Input(BaseModel):\n    area: str\n"
 
 DATING = """\
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from harness.tools import Tool, Toolset
 
 async def date(context, query):
@@ -33,6 +33,22 @@ async def date(context, query):
 
 TOOLSET = Toolset("dating", (Tool("date", "Date a layer.", BaseModel, date),))
 """
+
+
+FIELD = """\
+from pydantic import BaseModel, Field
+
+class Layer(BaseModel):
+    size: int = Field(alias="größe")
+
+class {kind}(BaseModel):
+    layers: list[Layer]
+"""
+
+
+def root(what: str) -> str:
+    """Give the source of an output that is no class with fields."""
+    return f"from pydantic import RootModel\nclass Output(RootModel[{what}]): ...\n"
 
 
 def front(line: str, without: str = "") -> str:
@@ -163,6 +179,53 @@ BAD: dict[str, tuple[dict[str, str], str]] = {
     "JSON schema from elsewhere": (
         {"AGENT.md": front("input_schema: {type: object, $ref: 'https://example.com/x'}")},
         "input_schema: it refers to https://example.com/x",
+    ),
+    "a control character": (
+        {"AGENT.md": AGENT.replace("You read", "You\0read")},
+        "AGENT.md: prompt: holds the character '\\x00'",
+    ),
+    "an output that is a list": (
+        {"AGENT.md": front("", "output"), "schemas.py": INPUT + root("list[Input]")},
+        "AGENT.md: output: is no object but a list; put it into a field of a class.",
+    ),
+    "an output that is one of two": (
+        {
+            "AGENT.md": front("", "output"),
+            "schemas.py": INPUT + "class Else(Input): ...\n" + root("Input | Else"),
+        },
+        "AGENT.md: output: is a choice between schemas (anyOf at its top)",
+    ),
+    "a choice at the top in the front matter": (
+        {"AGENT.md": front("output_schema: {type: object, oneOf: [{required: [a]}]}", "output")},
+        "output: is a choice between schemas (oneOf at its top)",
+    ),
+    "a field no model is sent": (
+        {"AGENT.md": front("", "output"), "schemas.py": INPUT + FIELD.format(kind="Output")},
+        "AGENT.md: output: the field 'größe' needs another name",
+    ),
+    "a field of the input no model is sent": (
+        {"AGENT.md": AGENT, "schemas.py": FIELD.format(kind="Input")},
+        "AGENT.md: input: the field 'größe' needs another name",
+    ),
+    "a schema too long for the CLI": (
+        {
+            "AGENT.md": front("", "output"),
+            "schemas.py": INPUT + f"class Output(Input):\n    '{'Long. ' * 11_000}'\n    b: int\n",
+        },
+        "AGENT.md: output: its schema has 66,",
+    ),
+    "a tool that takes a list": (
+        {"AGENT.md": AGENT, "tools.py": DATING.replace("BaseModel, date", "RootModel[list[int]], date")},
+        "AGENT.md: toolsets: the input of 'date': is no object but a list",
+    ),
+    "a tool with a name no model is sent": (
+        {
+            "AGENT.md": AGENT,
+            "tools.py": DATING.replace(
+                '"date", "Date a layer.", BaseModel', '"date it", "x", RootModel[dict[str, int]]'
+            ),
+        },
+        "AGENT.md: toolsets: the tool 'mcp__dating__date it' needs another name",
     ),
     "tools without a toolset": (
         {"AGENT.md": AGENT, "tools.py": "x = 1"},

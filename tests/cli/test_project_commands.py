@@ -75,6 +75,39 @@ def test_lint_ends_with_two_when_an_agent_cannot_be_used(home: Path) -> None:
     assert run_process("agents", "lint", "--flow", "single", cwd=home, HOME=str(home)).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("tool", "says"),
+    [
+        ("Nosuch", "tools: nobody offers 'Nosuch'; name a toolset (board, corpus, files, web)"),
+        ("read", "tools: nobody offers 'read' (did you mean 'Read'?)"),
+        (
+            "mcp__sums__add",
+            "tools: 'mcp__sums__add' is one tool of 'sums'; ask for all of them: tools: [sums]",
+        ),
+        ("mcp__summs__add", "tools: nobody offers 'mcp__summs__add' (did you mean 'sums'?)"),
+    ],
+)
+def test_a_tool_that_nobody_offers_is_said_before_anything_starts(home: Path, tool: str, says: str) -> None:
+    """By the check of agents, by that of a flow, and by the run, which creates nothing."""
+    (home / "harness.toml").write_text('[mcp_servers.sums]\nurl = "https://sums.example.com/mcp"\n')
+    folder = home / "subagents" / "analyst"
+    folder.mkdir(parents=True)
+    good = (
+        "---\nname: analyst\nrole: analyst\ndescription: Answers.\noutput: markdown\n"
+        "tools: [corpus, sums, Bash]\n---\nAnswer.\n"
+    )
+    (folder / "AGENT.md").write_text(good)
+    env = clean_env(home, NO_MODEL, HARNESS_HOME=str(home / "data"))
+    assert run_process("flows", "check", "single", cwd=home, **env).returncode == 0
+    (folder / "AGENT.md").write_text(good.replace("Bash", tool))
+    for command in (("agents", "lint"), ("flows", "check", "single"), ("run", "Why?", "--flow", "single")):
+        ended = run_process(*command, cwd=home, **env)
+        assert ended.returncode == 2, command
+        assert says in ended.stdout + ended.stderr
+        assert "analyst" in ended.stdout + ended.stderr
+    assert not (home / "data").exists()
+
+
 def test_lint_shows_what_is_wrong_with_a_flow(home: Path) -> None:
     """Its agents, its depth and its crowds in one list; the exit code says that it cannot be run."""
     (home / "harness.toml").write_text('[mcp_servers.papers]\nurl = "https://papers.example.com/mcp"\n')

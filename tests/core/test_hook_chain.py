@@ -338,3 +338,34 @@ def test_a_file_that_does_not_load_is_refused(project: Path) -> None:
     with pytest.raises(BadSettings, match="line 2, does not load; mend it: RuntimeError: boom") as caught:
         names(project)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("shorter", ["short", None])
+async def test_an_agent_is_told_a_shorter_result_instead(shorter: str | None) -> None:
+    """Where there is one; the hooks have seen the whole."""
+    seen: list[Any] = []
+
+    async def watch(call: AfterTool, run: Run) -> None:
+        seen.append(call.result)
+
+    async def shorten(tool: str, result: Any) -> str | None:
+        assert (tool, result) == ("Bash", "long")
+        return shorter
+
+    made = HookChain(
+        (hook("watch", watches=True, after=watch),), at_work(), lambda _: "unsafe", shorten=shorten
+    )
+    answer = await fire(made, event="PostToolUse", tool_response="long")
+    instead = {"hookSpecificOutput": {"hookEventName": "PostToolUse", "updatedToolOutput": "short"}}
+    assert answer == (instead if shorter else {})
+    assert seen == ["long"]
+
+
+async def test_a_result_that_cannot_be_made_shorter_is_told_as_it_is() -> None:
+    """What fails after a tool has run stops nothing."""
+
+    async def shorten(tool: str, result: Any) -> None:
+        raise ValueError("broken inside")
+
+    made = HookChain((), at_work(), lambda _: "unsafe", shorten=shorten)
+    assert await fire(made, event="PostToolUse", tool_response="long") == {}

@@ -312,9 +312,7 @@ def test_no_argument_of_any_process_holds_a_secret_or_a_prompt(
         said = {process.pid: "\n".join(process.cmdline()) for process in processes}
         environment = "\n".join(cli.environ().values())
         kept = [path for path in (project / "harness" / "sessions").rglob("*") if path.is_file()]
-        private = {
-            path: stat.S_IMODE(path.stat().st_mode) & 0o077 for path in kept if _holds(path, OWN_TOKEN)
-        }
+        private = {stat.S_IMODE(path.stat().st_mode) for path in kept if _holds(path, OWN_TOKEN)}
         command.kill(clis_too=True)
     assert any("mcp_notes" in line for line in said.values()), "the server that is a process is among them"
     for secret in (*CANARIES.values(), OWN_TOKEN, mcp_notes.TOKEN, API_KEY, "You answer questions."):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ import pytest
 
 from tests.e2e.running import ROOT, Desk
 from tests.e2e.test_toolsets import CALLS, project
-from tests.kit.processes import until_sync
-from tests.kit.script import Reply, Request, text, tool_use
+from tests.kit.processes import clean_env, until_sync
+from tests.kit.script import Reply, Request, structured, text, tool_use
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 from tests.toolsets import mcp_large
 
@@ -27,9 +28,50 @@ SETTINGS = (
 )
 RUN = ("run", "What is it?", "--flow", "single")
 
+OUTLINE = {"title": "Tides", "points": [{"title": "Moon", "points": []}, {"title": "Sun", "points": []}]}
+OUTLINER = """---
+name: analyst
+role: analyst
+description: Answers with an outline.
+tools: [corpus]
+limits: {max_steps: 3}
+---
+You answer questions.
+"""
+SELF_REFERRING = '''from pydantic import Field
+
+from harness.records import Record
+
+
+class Input(Record):
+    """A question."""
+
+    objective: str = Field(description="What to find out.")
+
+
+class Output(Record):
+    """A heading with headings below it."""
+
+    title: str
+    points: list["Output"]
+'''
+
+ASK = """import asyncio, sys
+from harness import Harness
+
+async def main():
+    async with Harness() as harness:
+        session = await harness.start("Why? " * int(sys.argv[1]), flow="single")
+        print((await session.result()).status)
+
+asyncio.run(main())
+"""
+
 
 def caller(request: Request, home: str) -> Reply:
     """Make this turn's call; turns go by results, as a resume puts messages in. A file may hold the last."""
+    if request.answer_schema is not None:
+        return Reply([structured(OUTLINE)])
     turns = json.loads((Path(home) / CALLS).read_text())
     turn = len(request.tool_results())
     if turn < len(turns):
@@ -175,3 +217,46 @@ def test_a_line_that_is_too_long_ends_the_run_once_and_for_good(desk: Desk, api:
     assert "Traceback" not in "".join(command.errors)
     assert "Event loop" not in "".join(command.errors)
     assert time.monotonic() - began < 20
+
+
+def test_an_output_that_refers_to_itself_is_asked_for_and_checked(desk: Desk, api: ScriptedProcess) -> None:
+    """The model is given an object at the top, and its answer passes both the CLI's check and ours."""
+    folder = desk.home / "subagents" / "analyst"
+    folder.mkdir(parents=True)
+    (desk.home / "harness.toml").write_text("")
+    (folder / "AGENT.md").write_text(OUTLINER)
+    (folder / "schemas.py").write_text(SELF_REFERRING)
+    code, finished = desk.run(*RUN)
+    assert code == 0, finished
+    schema = api.calls().messages()[0].request.answer_schema
+    assert schema is not None
+    assert (schema["type"], "$ref" in schema) == ("object", False)
+    assert "Moon" in json.dumps(finished["report"])
+
+
+@pytest.mark.parametrize(("words", "code"), [(300_000, 0), (7_000_000, 1)])
+def test_a_long_question_is_asked_and_one_that_no_request_holds_is_refused(
+    desk: Desk, api: ScriptedProcess, dsn: str, words: int, code: int
+) -> None:
+    """A question of 1.5 MB goes its way, though no argument could hold it; of 35 MB no session is made."""
+    project(desk, "corpus")
+    environment = clean_env(desk.home, api.base_url, HARNESS_HOME=str(desk.home / "harness"), HARNESS_DSN=dsn)
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK, str(words)],
+        cwd=desk.home,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert asked.returncode == code, asked.stderr[-2000:]
+    with psycopg.connect(dsn) as connection:
+        ((sessions,),) = connection.execute("select count(*) from session").fetchall()
+    if code == 0:
+        assert (asked.stdout.split()[-1], sessions) == ("done", 1)
+    else:
+        assert (sessions, api.calls().messages()) == (0, [])
+        last = asked.stderr.strip().splitlines()[-1]
+        assert (
+            "BadInput: The question has 35,000,001 bytes, and a request to a model holds 32,000,000" in last
+        )

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 
+from claude_agent_sdk import SystemMessage
+
+from harness.bundles.granted import CLI_TOOLS
+from tests.checkout import ROOT
 from tests.kit.scripted_api import Reply, Request, in_turn, structured, text, tool_use
 from tests.kit.sdk import DELEGATE, ECHO, LOOK, OLD, SMALL, SYSTEM_PROMPT, Bench
 
@@ -68,6 +74,46 @@ async def test_tools_are_exactly_those_asked_for(bench: Bench) -> None:
     request = bench.api.calls.messages()[0].request
     assert request.tools == ["Bash", "Read", DELEGATE, ECHO, LOOK]
     assert request.input_schema(ECHO)["required"] == ["value"]
+
+
+async def test_the_cli_has_the_tools_that_bundles_may_ask_for(bench: Bench) -> None:
+    """All of them, and without a word none of a name that it does not know."""
+    asked = [*sorted(CLI_TOOLS), "Task", "Nosuch", "TodoWrite"]
+    preset = {"type": "preset", "preset": "claude_code"}
+    has = []
+    for tools in (asked, preset):
+        run = await bench.run(mcp_servers={}, tools=tools)
+        (began,) = [m for m in run.messages if isinstance(m, SystemMessage) and m.subtype == "init"]
+        has.append(set(began.data["tools"]))
+    delegating = {"Task"}
+    assert has == [CLI_TOOLS | delegating, (CLI_TOOLS | delegating) - {"Glob", "Grep"}]
+
+
+async def test_a_prompt_from_a_file_is_recorded_as_any_other(bench: Bench) -> None:
+    """It is read once, at the session's first start; a resumed session keeps it, whatever the file says."""
+    file = bench.home / "prompt.md"
+    prompt = {"type": "file", "path": str(file)}
+    file.write_text("You are the first.")
+    run = await bench.run(system_prompt=prompt)
+    file.write_text("You are the second.")
+    await bench.run("Go on.", resume=run.session, system_prompt=prompt)
+    first, second = bench.api.calls.messages()
+    assert first.request.system_text.endswith("You are the first.")
+    assert second.request.system_text == first.request.system_text
+
+
+async def test_servers_from_a_file_stand_beside_those_in_this_process(bench: Bench) -> None:
+    """Also with `strict_mcp_config`."""
+    file = bench.home / "mcp.json"
+    server = {
+        "command": sys.executable,
+        "args": ["-m", "tests.toolsets.mcp_large"],
+        "env": {"PYTHONPATH": str(ROOT)},
+    }
+    file.write_text(json.dumps({"mcpServers": {"large": server}}))
+    await bench.run(extra_args={"mcp-config": str(file)}, allowed_tools=["mcp__large", ECHO])
+    offered = bench.api.calls.messages()[0].request.tools
+    assert {"mcp__large__tell", "mcp__large__show", ECHO} <= set(offered)
 
 
 async def test_output_format_adds_one_tool(bench: Bench) -> None:

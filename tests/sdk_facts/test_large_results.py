@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from claude_agent_sdk import create_sdk_mcp_server, tool
+from claude_agent_sdk import HookMatcher, create_sdk_mcp_server, tool
 
+from harness.attempt import MCP_TOKENS
 from harness.settings import Settings
+from tests.checkout import ROOT
 from tests.kit.scripted_api import Reply, in_turn, text, tool_use
 from tests.kit.sdk import ECHO, SHELL, Bench, Run
 
@@ -64,6 +68,45 @@ async def test_the_file_is_gone_after_a_resume_elsewhere(bench: Bench) -> None:
     (seen,) = [result.text for result in bench.api.calls.messages()[-1].request.tool_results()]
     assert seen.startswith(DIVERTED)
     assert not where(seen).exists()
+
+
+async def test_a_hook_can_give_another_result(bench: Bench) -> None:
+    """With MAX_MCP_OUTPUT_TOKENS raised it sees a long one whole, and the transcript holds what it gives.
+
+    A list of content blocks is answered by a list; a picture in it stays a picture.
+    """
+    file = bench.home / "mcp.json"
+    server = {
+        "command": sys.executable,
+        "args": ["-m", "tests.toolsets.mcp_large"],
+        "env": {"PYTHONPATH": str(ROOT)},
+    }
+    file.write_text(json.dumps({"mcpServers": {"large": server}}))
+    seen: list[int] = []
+
+    async def shorten(given: Any, _id: str | None, _: Any) -> Any:
+        blocks = given["tool_response"]
+        seen.append(sum(len(block.get("text", "")) for block in blocks))
+        short = [{"type": "text", "text": "short"}, *(b for b in blocks if b["type"] != "text")]
+        return {"hookSpecificOutput": {"hookEventName": "PostToolUse", "updatedToolOutput": short}}
+
+    options: dict[str, Any] = {
+        "extra_args": {"mcp-config": str(file)},
+        "allowed_tools": ["mcp__large"],
+        "max_buffer_size": 10_000_000,
+        "env": {"MAX_MCP_OUTPUT_TOKENS": MCP_TOKENS},
+        "hooks": {"PostToolUse": [HookMatcher(hooks=[shorten])]},
+    }
+    call = tool_use("mcp__large__show", {"side": 400, "characters": 400_000})
+    bench.api.script = in_turn(Reply([call]), Reply([text("done")]))
+    run = await bench.run(**options)
+    await bench.run("Go on.", resume=run.session, **options)
+    assert len(seen) == 1
+    assert seen[0] > 400_000
+    for sent in bench.api.calls.messages()[1:]:
+        (result,) = [b for m in sent.request.messages for b in m["content"] if b["type"] == "tool_result"]
+        assert [part["type"] for part in result["content"][:2]] == ["text", "image"]
+        assert result["content"][0]["text"].strip() == "short"
 
 
 def test_our_own_limit_is_below_the_clis() -> None:
