@@ -13,9 +13,8 @@ import pytest
 from harness import events as ev
 from harness.pricing import cost_usd
 from harness.records import Limits, Usage, derived_id
-from harness.redaction import REDACTED, Redactor
 from harness.store.database import Database
-from harness.store.journal import kept_response, read_events
+from harness.store.journal import read_events
 from tests.kit.gateways import MODEL, RESUME, SEARCH, SPENT, USED, Bench, bench_on, once, read_into, step
 from tests.kit.journals import requested, started
 from tests.kit.processes import until
