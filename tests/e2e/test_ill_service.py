@@ -75,7 +75,6 @@ def _message(*content: dict[str, Any], stop_reason: str = "end_turn") -> dict[st
 UNUSABLE = {
     "no message": {"error": {"message": "No endpoints found"}},
     "a call of nothing": _message({"type": "tool_use"}, stop_reason="tool_use"),
-    "a text of nothing": _message({"type": "text", "text": None}, {"type": "brand_new"}),
     "an unknown block": _message({"type": "brand_new", "brand": "new"}),
 }
 
