@@ -76,6 +76,7 @@ class Pulse:
         self._tool_s = tool_s
         self._tools: dict[str, str] = {}
         self._calls = 0
+        self._wound_s = 0.0
         self._doing = _STARTING
         self._limit: asyncio.Timeout | None = None
 
@@ -122,7 +123,7 @@ class Pulse:
                 raise
             doing = f"running {', '.join(self._tools.values())}" if self._tools else self._doing
             raise Silent(
-                f"It gave no sign of life for {self._allowed_s:g} s ({doing}) and was ended.",
+                f"It gave no sign of life for {self._wound_s:g} s ({doing}) and was ended.",
                 started=self._doing != _STARTING,
             ) from problem
         finally:
@@ -139,4 +140,5 @@ class Pulse:
 
     def _wind(self) -> None:
         if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(asyncio.get_running_loop().time() + self._allowed_s)
+            self._wound_s = self._allowed_s
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._wound_s)

@@ -139,7 +139,10 @@ class SessionLimits(Record):
         default=4, ge=1, description="Agent runs of a session that may work at the same time."
     )
     silent_s: float = Field(
-        default=900.0, gt=0, description="Seconds without a sign of life after which an agent run is ended."
+        default=900.0,
+        gt=0,
+        description="Seconds without a sign of life after which an agent run is ended; of the model service: "
+        "after which a call is given up and the session suspended.",
     )
     tool_silent_s: float = Field(
         default=7200.0, gt=0, description="The same while a tool runs; tools have timeouts of their own."

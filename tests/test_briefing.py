@@ -36,9 +36,8 @@ def test_what_comes_with_a_question_is_told_too() -> None:
 def test_whoever_begins_again_is_told_what_was_wrong() -> None:
     """An empty answer leaves nothing in the conversation: what is to be mended comes after the task."""
     told = heard({"question": "What is a lease?"}, "It is empty.", wrong="It is empty.")
-    assert (
-        told.index("What is a lease?") < told.index("Your answer has come back") < told.index("It is empty.")
-    )
+    task, back, wrong = map(told.index, ("What is a lease?", "Your answer has come back", "It is empty."))
+    assert task < back < wrong
 
 
 def test_whoever_begins_again_is_given_the_answer_to_its_call_for_help() -> None:

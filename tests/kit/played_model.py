@@ -78,6 +78,11 @@ class PlayedModel:
             self.calls.ended(call, "refused")
             await _send_json(send, reply, sse.error_body(reply.status, reply.error))
             return
+        if reply.raw is not None:
+            self.calls.ended(call, "refused")
+            await _start(send, reply, content_type=reply.raw[0], content_length=str(len(reply.raw[1])))
+            await send({"type": "http.response.body", "body": reply.raw[1]})
+            return
         call.message = sse.message_of(reply, call.request)
         if call.request.body.get("stream"):
             await self._stream(call, call.message, reply, send)
@@ -115,10 +120,10 @@ class PlayedModel:
         if reply.fault in ("cut_mid_block", "cut_before_delta"):
             self.calls.ended(call, "cut")
             return
-        if reply.fault in (None, "cut_before_stop"):
+        if reply.fault in (None, "cut_before_stop", "open_end"):
             call.usage = reply.usage
             await put(sse.message_delta(message))
-        self.calls.ended(call, "completed" if reply.fault is None else "cut")
+        self.calls.ended(call, "completed" if reply.fault in (None, "open_end") else "cut")
         match reply.fault:
             case "cut_before_stop":
                 return
@@ -128,6 +133,8 @@ class PlayedModel:
                 await put(sse.event("error", error=sse.error_body(529, reply.error or "Overloaded")["error"]))
             case _:
                 await put(sse.message_stop())
+        if reply.fault == "open_end":
+            await asyncio.Event().wait()
         await send({"type": "http.response.body", "body": b""})
 
 

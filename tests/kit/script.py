@@ -26,10 +26,12 @@ from tests.kit.smallest import smallest
 Block = Mapping[str, Any]
 """A content block of the Messages API, or what `structured` gives (made a real one when it is sent)."""
 
-Fault = Literal["cut_mid_block", "cut_before_delta", "cut_before_stop", "malformed", "error_event", "hang"]
+Fault = Literal[
+    "cut_mid_block", "cut_before_delta", "cut_before_stop", "malformed", "error_event", "hang", "open_end"
+]
 """How a reply goes wrong: the connection closes in the middle of the last block, before `message_delta` (the
 final usage is never told), or before `message_stop` (it was told); one event is not JSON; an `error` event
-takes the place of the end; nothing is ever sent."""
+takes the place of the end; nothing is ever sent; all is sent, and the connection stays open."""
 
 STRUCTURED_OUTPUT = "StructuredOutput"
 
@@ -199,7 +201,8 @@ class Reply:
     `between_deltas_s` between the pieces of a block. A block is sent in at most `deltas` pieces. With `hold`
     (an event, or a file that must come to exist) the reply waits after `hold_after` blocks; 0 is before the
     first byte. A `status` other than 200 is sent with `error` as its message. `headers` are added. `model` is
-    the name that it answers under, where that is not the one it was asked by.
+    the name that it answers under, where that is not the one it was asked by. `raw` is sent in the place of a
+    message: a content type and a body.
     """
 
     content: Sequence[Block] = ()
@@ -216,6 +219,7 @@ class Reply:
     error: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None
+    raw: tuple[str, bytes] | None = None
 
 
 Script = Callable[[Request], Reply]
