@@ -36,6 +36,7 @@ TARGET_MS = 3.0
 REQUEST_BYTES = 20_000
 FEW, MANY = 30, 500
 """Events of a short and of a long stream."""
+MODEL = "claude-sonnet-4-5"
 TOOL = "mcp__corpus__search"
 
 
@@ -111,7 +112,7 @@ async def _call(client: httpx.AsyncClient, address: _Address, events: int) -> fl
 def _request(events: int) -> dict[str, Any]:
     schema = {"type": "object", "properties": {"query": {"type": "string"}}}
     return {
-        "model": "claude-sonnet-4-5",
+        "model": MODEL,
         "max_tokens": 1000,
         "stream": True,
         "system": "You are a research analyst. " * (REQUEST_BYTES // 28),
@@ -164,9 +165,10 @@ async def _serve(home: Path, base_url: str) -> None:
     """Be the gateway of one agent run, and tell the CPU used so far for each line on stdin, until it ends."""
     async with session(home, 1) as (journal, (run_id,)):
         rates = Rates(journal.database, base_url, API_KEY, "default")
-        await rates.heard("claude-sonnet-4-5", uuid.uuid4(), Heard(200, PLENTY))
+        await rates.heard(MODEL, uuid.uuid4(), Heard(200, PLENTY))
         async with Gateway(PacedUpstream(LiveUpstream(base_url, API_KEY), rates)) as gateway:
-            token = gateway.open_door(Door(journal, run_id, frozenset({TOOL}), "", str, str, ""))
+            door = Door(journal, run_id, frozenset({TOOL}), "", "", models=(MODEL,))
+            token = gateway.open_door(door)
             print(json.dumps({"base_url": gateway.base_url, "key": token}), flush=True)
             while await asyncio.to_thread(sys.stdin.readline):
                 print(time.process_time(), flush=True)

@@ -208,7 +208,9 @@ CASES: Mapping[str, tuple[list[Change], list[Change]]] = {
             offers({"name": "look"}),
             offers({"name": "look", "input_schema": {"$ref": "#/$defs/Look"}}),
             offers(tool(type="array")),
-            *(offers(tool(**{word: [{"type": "object"}]})) for word in ("anyOf", "oneOf", "allOf")),
+            offers(tool(anyOf=[{"type": "object"}])),
+            offers(tool(oneOf=[{"type": "object"}])),
+            offers(tool(allOf=[{"type": "object"}])),
         ],
         [
             offers(tool()),
