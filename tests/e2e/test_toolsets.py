@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,7 +168,6 @@ class TestMcpServers:
         It goes on when the server is there.
         """
         project(desk, "notes", [(LOOK, {"topic": "tides"})], settings=f"[mcp_servers.notes]\n{settings}\n")
-        began = time.monotonic()
         code, finished = desk.run("run", "What is it?", "--flow", "single")
         assert finished["status"] == "suspended"
         assert code != 0
@@ -177,7 +175,6 @@ class TestMcpServers:
         assert says in finished["problem"]
         assert [run["attempts"] for run in finished["agent_runs"]] == [1]
         assert api.calls().messages() == []
-        assert time.monotonic() - began < 25, "one start, on a machine with much to do"
         assert finished["report"] is None
         (desk.home / "harness.toml").write_text(self.stdio())
         code, finished = desk.run("resume", finished["session_id"], NOTES_TOKEN=mcp_notes.TOKEN)
