@@ -121,7 +121,7 @@ async def test_no_field_of_a_wrong_type_is_a_fault_of_the_gateway(bench: Bench) 
     ]
     request = step(messages=[{"role": "user", "content": "a"}, {"role": "assistant", "content": blocks}])
     request["tools"] += [{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}]
-    values = [None, True, -1, 10**40, 0.5, "\x00", "\ud800", "x", [], [1], [{}], {}, {"a": 1}]
+    values: list[Any] = [None, True, -1, 10**40, 0.5, "\x00", "\ud800", "x", [], [1], [{}], {}, {"a": 1}]
     chance = random.Random(run_seed())
     for path in _places(request):
         for value in chance.sample(values, 4):

@@ -26,8 +26,8 @@ def switches(bench: Bench, tmp_path: Path) -> dict[str, str]:
 def refusal(request: Request) -> Reply:
     """What the service answers when its safeguards refuse a request, after which the CLI has other models."""
     message = sse.message_of(Reply(model=request.model, stop_reason="refusal"), request)
-    end = {"stop_reason": "refusal", "stop_sequence": None}
-    end["stop_details"] = {"type": "refusal", "category": "cyber", "explanation": "x"}
+    details = {"type": "refusal", "category": "cyber", "explanation": "x"}
+    end = {"stop_reason": "refusal", "stop_sequence": None, "stop_details": details}
     events = [*sse.opening(message), sse.event("message_delta", delta=end, usage=message["usage"])]
     return Reply(raw=("text/event-stream", b"".join([*events, sse.message_stop()])))
 
