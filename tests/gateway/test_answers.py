@@ -213,9 +213,8 @@ def test_counts_are_whole_and_not_negative() -> None:
         "cache_read_input_tokens": 0,
         "cache_creation_input_tokens": 0,
     }
-    nothings: list[Any] = [None, {}, [], 5, "x"]
-    for nothing in nothings:
-        assert counts_of(nothing) is None
+    nothing: tuple[Any, ...] = (None, {}, [], 5, "x")
+    assert [counts_of(each) for each in nothing] == [None] * len(nothing)
 
 
 # -- when it ends

@@ -68,9 +68,10 @@ async def test_a_search_is_asked_of_the_agents_own_model(bench: Bench, switches:
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "reply",
-    [Reply([text("a")], first_token_s=330), Reply([text("a"), text("b")], between_blocks_s=330)],
+    [Reply([text("a")], first_token_s=400), Reply([text("a"), text("b")], between_blocks_s=400)],
     ids=["before the first byte", "within the answer"],
 )
 async def test_the_cli_waits_longer_than_its_own_watchdogs(
@@ -78,6 +79,6 @@ async def test_the_cli_waits_longer_than_its_own_watchdogs(
 ) -> None:
     """They end a call that is silent for five minutes, and cannot be set to less; the gateway ends it."""
     bench.api.script = lambda request: reply
-    run = await bench.run(env=switches, timeout_s=600)
+    run = await bench.run(env=switches, timeout_s=850)
     assert not run.result.is_error
     assert len(bench.api.calls.messages()) == 1
