@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from pydantic import BaseModel, Field
 
+from tests.kit.calls import Calls, InvalidRequests
 from tests.kit.processes import until
 from tests.kit.script import Fault
 from tests.kit.scripted_api import (
@@ -24,6 +25,7 @@ from tests.kit.scripted_api import (
     scripted_process,
     structured,
     text,
+    thinking,
     tool_use,
 )
 from tests.kit.smallest import smallest
@@ -53,6 +55,7 @@ class Answer(BaseModel):
 
 
 SCHEMA = Answer.model_json_schema()
+QUESTION = [{"role": "user", "content": "Why?"}]
 
 
 def client(base_url: str) -> anthropic.AsyncAnthropic:
@@ -63,7 +66,7 @@ async def ask(base_url: str, **more: Any) -> anthropic.types.Message:
     async with (
         client(base_url) as asking,
         asking.messages.stream(
-            model="claude-test", max_tokens=100, messages=[{"role": "user", "content": "Why?"}], **more
+            **{"model": "claude-test", "max_tokens": 100, "messages": QUESTION, **more}
         ) as stream,
     ):
         return await stream.get_final_message()
@@ -193,6 +196,56 @@ async def test_error_of_a_script_is_not_lost() -> None:
     ):
         await ask(api.base_url)
     assert [call.status for call in api.calls.messages()] == [500]
+
+
+async def asks_badly(base_url: str) -> None:
+    """Send a request that the service would not take."""
+    bad = [{"role": "user", "content": [{"type": "text", "text": "Why?"}, {"type": "text", "text": ""}]}]
+    with pytest.raises(anthropic.BadRequestError, match="text content blocks must be non-empty") as caught:
+        await ask(base_url, messages=bad)
+    assert caught.value.type == "invalid_request_error"
+
+
+async def test_a_request_that_the_service_refuses_fails_the_test() -> None:
+    """It is answered as by the service, its script is not asked, and the block's end tells of it."""
+    api = ScriptedApi(lambda request: Reply([text("Never.")]))
+    with pytest.raises(InvalidRequests, match=r"1 of 1 requests.\n  request 1: messages: text"), api:
+        await asks_badly(api.base_url)
+    assert [(call.outcome, call.status) for call in api.calls.messages()] == [("invalid", 400)]
+    assert api.calls.invalid() == api.calls.messages()
+
+
+async def test_a_test_may_want_a_refusal() -> None:
+    """Then one is no error, and none is."""
+    with ScriptedApi(refuses=True) as api:
+        await asks_badly(api.base_url)
+    with pytest.raises(InvalidRequests, match="refuses 0 of 1"), ScriptedApi(refuses=True) as api:
+        await ask(api.base_url)
+
+
+async def test_a_process_tells_of_refusals_at_its_end(tmp_path: Path) -> None:
+    """They stand in its log, and the block raises for them."""
+    process = scripted_process("tests.kit.scripted_api:generic", tmp_path / "log")
+    with pytest.raises(InvalidRequests, match="refuses 1 of 1"), process as api:
+        await asks_badly(api.base_url)
+    (call,) = Calls.read(tmp_path / "log").invalid()
+    assert call.invalid == "messages: text content blocks must be non-empty (the rule: no text is empty)"
+
+
+async def test_models_of_today_begin_with_thinking() -> None:
+    """It is streamed with its signature, and can be sent back; a script may say where and what it is."""
+    asked: dict[str, Any] = {"model": "claude-opus-5-5", "messages": QUESTION}
+    with ScriptedApi(lambda request: Reply([text("So.")])) as api:
+        first = await ask(api.base_url, **asked)
+        told = [*QUESTION, {"role": "assistant", "content": first.to_dict()["content"]}, *QUESTION]
+        api.script = lambda request: Reply([text("Well."), thinking("Hm. " * 9), text("So.")])
+        second = await ask(api.base_url, **asked | {"messages": told})
+        told += [{"role": "assistant", "content": second.to_dict()["content"]}, *QUESTION]
+        await ask(api.base_url, **asked | {"messages": told})
+    assert [block.type for block in first.content] == ["thinking", "text"]
+    assert [block.type for block in second.content] == ["text", "thinking", "text"]
+    assert second.content[1].to_dict()["thinking"] == "Hm. " * 9
+    assert [call.outcome for call in api.calls.messages()] == ["completed"] * 3
 
 
 def waiting(request: Request, release: str) -> Reply:

@@ -54,7 +54,7 @@ def image(size: int) -> dict[str, Any]:
     return {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * size}}
 
 
-def tool(name: str = "look", **schema: Any) -> dict[str, Any]:
+def tool(name: str = "look", /, **schema: Any) -> dict[str, Any]:
     return {"name": name, "description": "Looks.", "input_schema": {"type": "object", **schema}}
 
 
