@@ -15,13 +15,15 @@ from harness.attempt import AttemptFolder, environment, make, session_folder, sw
 from harness.briefing import first_words, system_prompt
 from harness.bundles.validate import validate_input
 from harness.claude import Conversation, Ending, converse
+from harness.conclusion import conclude, give_up, interrupted
 from harness.context import MustSuspend, RunView, SessionContext
 from harness.direct import TranscriptMeter
 from harness.errors import AgentError
 from harness.gateway.door import Door
+from harness.gateway.trouble import Trouble
 from harness.hook_chain import HookChain
 from harness.launch_slots import LaunchSlot, launch_slot
-from harness.limits import Reason, cost_left, spent, time_left_s
+from harness.limits import cost_left, time_left_s
 from harness.liveness import Pulse, Silent
 from harness.process_times import started_at
 from harness.prompts import render
@@ -40,12 +42,11 @@ from harness.store.lease import Holder
 from harness.store.transcripts import Entry, TranscriptStore, read_transcript
 from harness.survivors import end_survivor
 from harness.toolbelt import Toolbelt, toolbelt
-from harness.transcript import has_call, has_call_and_marker, view_for_cli
+from harness.transcript import has_call, view_for_cli
 
 TRIES = 3
-"""How often in a row an agent run is taken up again after its process died or the model service failed."""
-
-TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+"""How often in a row an agent run's process is started after one has died. Model calls are tried again by the
+gateway alone."""
 
 
 def _entry_kind(point: ResumePoint) -> Literal["fresh", "refire", "prompt"]:
@@ -65,6 +66,8 @@ class AgentRun:
         self._session = session
         self._view = RunView(session, run_id)
         self._began = 0.0
+        self._missed = 0
+        self._trouble: Trouble | None = None
 
     async def advance(self) -> None:
         """Run processes until this agent run sleeps or has ended.
@@ -78,12 +81,13 @@ class AgentRun:
                 ending = await self._step()
             except AgentError as problem:
                 # A bundle that cannot work fails its own task; its siblings and its lead go on.
-                await self._ends(Outcome(status="failed", problem=str(problem)))
+                outcome = Outcome(status="failed", problem=str(problem))
+                await answering.finish(self._view, outcome, self._worked())
                 return
             if ending is None:
                 return
             if attempt == TRIES:
-                await self._give_up(ending)
+                await give_up(self._view, ending)
                 return
             await asyncio.sleep(0.2 * 2**attempt if ending.kind == "api_error" else 0)
 
@@ -98,7 +102,7 @@ class AgentRun:
             return None
         own = session_folder(self._view.settings.home, self._view.state.id)
         await asyncio.to_thread(end_survivor, self._view.run, own)
-        transcript = await self._transcript()
+        transcript = await self._view.transcript()
         await self._void_lost_delegations(transcript)
         point = resume_point(self._view.run, transcript, typed=self._view.bundle.output is not None)
         match point:
@@ -157,11 +161,12 @@ class AgentRun:
         try:
             ending = await self._converse(point, claude_session_id, folder, store, transcript, slot)
         except asyncio.CancelledError:
-            await asyncio.shield(self._interrupted("stopped"))
+            await asyncio.shield(interrupted(self._view, "stopped", self._worked()))
             raise
         finally:
             await asyncio.to_thread(sweep, folder.root, claude_session_id)
-        return await self._conclude(ending, store.broken)
+        trouble = ending.trouble(self._model) if self._session.gateway is None else self._trouble
+        return await conclude(view, ending, trouble, self._worked(), store.broken)
 
     async def _converse(
         self,
@@ -177,20 +182,24 @@ class AgentRun:
         bundle = view.bundle
         limits = view.settings.limits
         pulse = Pulse(limits.silent_s, limits.tool_silent_s)
+        models = view.settings.models
+        model = self._model
         door = Door(
             self._session.journal,
             view.run_id,
             frozenset((*belt.allowed, *belt.builtin)),
             bundle.prompt,
-            lambda limit: render("last_turn", view.project, reason=f"Your limit of {limit} is spent."),
-            lambda left: render("little_left", view.project, left=left),
             render("resume", view.project),
             pulse.beat,
+            pulse.calling,
+            models={model, models.fallback or model},
             prices=view.settings.price_table,
+            missed=self._missed,
         )
         gateway = self._session.gateway
         token = gateway.open_door(door) if gateway else None
-        told = environment(folder, (gateway.base_url, token) if gateway and token else None)
+        entry = (gateway.base_url, token) if gateway and token else None
+        told = environment(folder, entry, model, limits.silent_s)
         write_launcher(folder, [n for n in dropped_from_child(gateway is None) if n not in told])
         steps = view.run.limits.max_steps
         talk = Conversation(
@@ -198,11 +207,12 @@ class AgentRun:
             resume=self._resumes(point),
             prompt=first_words(view, point, transcript, self._session.sources_listed),
             system_prompt=system_prompt(view),
-            model=self._session.model or view.settings.models.named(bundle.model),
+            model=model,
             effort=bundle.effort,
             builtin_tools=belt.builtin,
             allowed_tools=belt.allowed,
             mcp_servers=belt.servers,
+            external_servers=belt.external,
             output_schema=bundle.output.model_json_schema() if bundle.output else None,
             store=store,
             hooks=self._hooks(belt, pulse),
@@ -224,68 +234,16 @@ class AgentRun:
         except Silent as problem:
             return Ending("silent" if problem.started else "died", problem=str(problem))
         finally:
+            self._missed, self._trouble = door.missed, door.trouble
             if gateway and token:
                 gateway.close_door(token)
 
+    @property
+    def _model(self) -> str:
+        return self._session.model or self._view.settings.models.named(self._view.bundle.model)
+
     def _hooks(self, belt: Toolbelt, pulse: Pulse) -> Any:
-        return HookChain(self._session.hooks, self._view, belt.replay_of, pulse).matchers()
-
-    async def _conclude(self, ending: Ending, broken: str | None) -> Ending | None:
-        """Commit an ending. It is returned when the run may simply be tried again."""
-        if not self._session.lease.held:
-            raise self._session.lease.gone()
-        match ending.kind:
-            case "answered":
-                await answering.answered(self._view, ending.text, ending.structured, self._worked())
-            case "deferred" if ending.deferred_id is not None:
-                await self._suspend(ending.deferred_id)
-            case "max_turns":
-                await self._out_of("steps")
-            case "budget":
-                await self._out_of("time" if ending.problem == "time" else "cost")
-            case "bad_output" | "silent":
-                await self._ends(Outcome(status="failed", problem=ending.problem))
-            case "mirror_error":
-                await self._interrupted("the transcript could not be stored")
-                raise MustSuspend(broken or ending.problem or "The transcript could not be stored.")
-            case "api_error" if (gateway := self._session.gateway) and gateway.limited:
-                await self._interrupted("the rate limit left no room")
-                raise MustSuspend(str(gateway.limited), gateway.limited.again_s)
-            case "api_error" if ending.api_status == 402 or spent(self._view.state, self._view.run):
-                await self._out_of(spent(self._view.state, self._view.run) or "cost")
-            case "api_error" if ending.api_status is not None and ending.api_status not in TRANSIENT:
-                await self._ends(Outcome(status="failed", problem=ending.problem))
-            case _:
-                await self._interrupted(ending.problem or ending.kind)
-                return ending
-        return None
-
-    async def _suspend(self, tool_use_id: str) -> None:
-        """Commit the suspension once the stored transcript proves the call and its deferral."""
-        for _ in range(40):
-            if has_call_and_marker(await self._transcript(), tool_use_id):
-                if tool_use_id in self._view.run.help_asked:
-                    await answering.asked_for_help(self._view, tool_use_id, self._worked())
-                    return
-                await self._view.record(ev.AgentRunSuspended(tool_use_id=tool_use_id, work_s=self._worked()))
-                return
-            await asyncio.sleep(0.05)
-        await self._interrupted("the deferred call did not reach the transcript")
-
-    async def _give_up(self, ending: Ending) -> None:
-        problem = ending.problem or "The agent's process ended without a result."
-        if self._view.run.essential:
-            raise MustSuspend(problem)
-        await self._ends(Outcome(status="failed", problem=problem))
-
-    async def _out_of(self, limit: Reason | Literal["time"]) -> None:
-        await answering.needs_help(self._view, limit, None, self._worked())
-
-    async def _ends(self, outcome: Outcome) -> None:
-        await answering.finish(self._view, outcome, self._worked())
-
-    async def _interrupted(self, reason: str) -> None:
-        await self._view.record(ev.AgentRunInterrupted(reason=reason, work_s=self._worked()))
+        return HookChain(self._session.hooks, self._view, belt.replay_of, pulse, belt.shorten).matchers()
 
     def _worked(self) -> float:
         worked = time.monotonic() - self._began if self._began else 0.0
@@ -311,12 +269,6 @@ class AgentRun:
         if continued is None:
             return 0
         return len(await read_transcript(self._session.database, self._view.state.id, continued))
-
-    async def _transcript(self) -> list[Entry]:
-        claude_session_id = self._view.run.claude_session_id
-        if claude_session_id is None:
-            return []
-        return await read_transcript(self._session.database, self._view.state.id, claude_session_id)
 
     async def _void_lost_delegations(self, transcript: list[Entry]) -> None:
         for delegation in list(self._view.run.delegations.values()):

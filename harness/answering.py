@@ -17,7 +17,7 @@ from harness.bundles.validate import validate_output
 from harness.context import RunView
 from harness.ending import result_of_run, writes_of_run
 from harness.errors import StoreUnavailable
-from harness.limits import spent
+from harness.limits import nearly_spent, spent
 from harness.log_fields import about
 from harness.plan import verifier_run_id
 from harness.records import NeedsHelp, Outcome
@@ -38,7 +38,7 @@ async def answered(view: RunView, text: Any, structured: Any, work_s: float) -> 
         problem = f"{bundle.name} answered in prose instead of its typed output: {str(text)[:200]}"
     output = value if isinstance(value, str | None) else value.model_dump(mode="json")
     if run.took_last_turn:
-        await needs_help(view, spent(view.state, run) or "cost", output, work_s)
+        await needs_help(view, nearly_spent(view.state, run) or "cost", output, work_s)
         return
     if problem is not None:
         await _send_back(view, "schema", problem, None, work_s)

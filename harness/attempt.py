@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shlex
 import shutil
 import tempfile
@@ -16,6 +18,13 @@ CLI_RETRIES = "1"
 
 CALL_TIMEOUT_S = 3600
 """Seconds after which a client of the gateway gives a call up, which may wait for the rate limit there."""
+
+MCP_TOKENS = "1000000000"
+"""Above every result there is: the CLI would put a longer one into a file of its own, and we cut it."""
+
+
+_WAITS_S = 1800
+"""Beside its silence a call may wait for the rate limit, and between attempts."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,16 @@ class AttemptFolder:
         """Where the launcher leaves the CLI's process id."""
         return self.root / "pid"
 
+    @property
+    def prompt(self) -> Path:
+        """The system prompt."""
+        return self.root / "prompt.md"
+
+    @property
+    def servers(self) -> Path:
+        """The MCP servers outside of the harness, as the CLI reads them."""
+        return self.root / "mcp.json"
+
 
 def session_folder(home: Path, session_id: str) -> Path:
     """Where everything lies that a session has on disk."""
@@ -60,8 +79,13 @@ def make(home: Path, session_id: str, run_id: str, attempt: int) -> AttemptFolde
     return folder
 
 
-def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[str, str]:
-    """What the CLI is told. Behind the gateway (base URL, token) it knows nothing else of the outside."""
+def environment(
+    folder: AttemptFolder, gateway: tuple[str, str] | None, model: str, silent_s: float = 0.0
+) -> dict[str, str]:
+    """What the CLI is told. Behind the gateway (base URL, token) it knows nothing else of the outside.
+
+    `model` is the one that it uses for everything; `silent_s` is how long the gateway lets a call be silent.
+    """
     told = {
         "TMPDIR": str(folder.temporary),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -69,6 +93,7 @@ def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[
         # A command in the background dies with its CLI, and its call has ended before it.
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
         "BASH_DEFAULT_TIMEOUT_MS": "600000",
+        "MAX_MCP_OUTPUT_TOKENS": MCP_TOKENS,
     }
     if gateway is not None:
         base_url, token = gateway
@@ -77,9 +102,26 @@ def environment(folder: AttemptFolder, gateway: tuple[str, str] | None) -> dict[
             "ANTHROPIC_API_KEY": token,
             "CLAUDE_CONFIG_DIR": str(folder.config),
             "CLAUDE_CODE_MAX_RETRIES": CLI_RETRIES,
-            "API_TIMEOUT_MS": str(1000 * CALL_TIMEOUT_S),
+            "API_TIMEOUT_MS": str(1000 * max(CALL_TIMEOUT_S, math.ceil(silent_s) + _WAITS_S)),
+            # The gateway ends a call that is silent. The CLI's own three watchdogs end one after 5 minutes,
+            # at most 30, and an event `ping` holds the first of them off 30 times in a row and no longer.
+            "CLAUDE_ENABLE_STREAM_WATCHDOG": "0",
+            "CLAUDE_ENABLE_BYTE_WATCHDOG": "0",
+            "API_FORCE_IDLE_TIMEOUT": "0",
+            # No other model than the run's own: not for what the CLI asks beside its steps, not after a
+            # refusal, and not in the place of an older model.
+            "ANTHROPIC_SMALL_FAST_MODEL": model,
+            "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
+            "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP": "1",
         }
     return told
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file of an attempt that only its owner can read, from its first moment on."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as into:
+        into.write(text)
 
 
 def write_launcher(folder: AttemptFolder, dropped: Iterable[str]) -> None:

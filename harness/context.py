@@ -22,6 +22,7 @@ from harness.stopping import OnTrouble, Stopping, for_a_person
 from harness.store.database import Database
 from harness.store.journal import NOTHING, Journal
 from harness.store.lease import Lease
+from harness.store.transcripts import Entry, read_transcript
 from harness.tool_cache import ToolCache
 from harness.tracing.describe import Shown
 
@@ -55,6 +56,8 @@ class SessionContext:
     on_trouble: OnTrouble = for_a_person
     tool_cache: ToolCache = field(default_factory=ToolCache)
     sources_listed: Callable[[], str] = field(default=lambda: "")
+    refused_forms: set[tuple[str, str]] = field(default_factory=set)
+    """Models, and the ways of asking for a decision that their endpoint has refused."""
 
     @property
     def state(self) -> SessionState:
@@ -128,6 +131,11 @@ class RunView:
     def cancelled(self) -> bool:
         """Whether a person has asked for the session to be cancelled."""
         return self.session.lease.cancel_requested.is_set()
+
+    async def transcript(self) -> list[Entry]:
+        """What is stored of its conversation."""
+        known = self.run.claude_session_id
+        return await read_transcript(self.session.database, self.state.id, known) if known else []
 
     def was_cached(self, tool_use_id: str) -> bool:
         """Whether a tool call was answered without running the tool."""

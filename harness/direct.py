@@ -11,12 +11,11 @@ from collections.abc import Sequence
 
 from harness import events as ev
 from harness.context import RunView
+from harness.gateway.bodies import counts_of
 from harness.pricing import cost_usd
 from harness.records import Usage, derived_id
 from harness.store.transcripts import Entry
 from harness.tracing.describe import Shown
-
-_COUNTED = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 class TranscriptMeter:
@@ -40,8 +39,8 @@ class TranscriptMeter:
 
     async def _count(self, message: Entry) -> None:
         view = self._view
-        used = message.get("usage") or {}
-        usage = Usage(**{name: int(used.get(name) or 0) for name in _COUNTED}, model_calls=1, attempts=1)
+        counts = counts_of(message.get("usage"))
+        usage = Usage(**(counts or {}), model_calls=1, attempts=1, unattributed_calls=int(counts is None))
         model = str(message.get("model") or "")
         await view.record(
             ev.ModelFinished(

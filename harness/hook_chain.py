@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from claude_agent_sdk import HookContext, HookInput, HookMatcher
 from claude_agent_sdk.types import HookEvent, HookJSONOutput
@@ -37,6 +37,13 @@ _WAITING = frozenset({DELEGATE, NEED_HELP})
 
 SDK_TIMEOUT_S = 900.0
 """What the SDK is told: the last resort, should even our own deadlines fail."""
+
+Shorten = Callable[[str, Any], Awaitable[Any | None]]
+"""Gives what the agent is told instead of a tool's result; None to leave it as it is."""
+
+
+async def _as_it_is(tool: str, result: Any) -> None:
+    return None
 
 
 def load_hooks(project: Path | None, settings: Settings) -> tuple[Hook, ...]:
@@ -72,23 +79,31 @@ class HookChain:
         run: Run,
         replay_of: Callable[[str], Replay],
         pulse: Pulse | None = None,
+        shorten: Shorten = _as_it_is,
     ) -> None:
         self._pulse = pulse
+        self._shorten = shorten
         self._hooks = hooks
         self._run = run
         self._replay_of = replay_of
         self._deadline_s = run.settings.hooks.deadline_s
 
     def matchers(self) -> dict[HookEvent, list[HookMatcher]]:
-        """Give what the SDK is told: one callback per event, blocking should it ever fail."""
+        """Give what the SDK is told: one callback per event, blocking a tool should it ever fail."""
 
-        def matcher(callback: Callable[..., Awaitable[HookJSONOutput]]) -> list[HookMatcher]:
-            return [HookMatcher(hooks=[callback], timeout=SDK_TIMEOUT_S, on_failure="block")]
+        def matcher(
+            callback: Callable[..., Awaitable[HookJSONOutput]],
+            on_failure: Literal["block", "continue"] = "block",
+        ) -> list[HookMatcher]:
+            return [HookMatcher(hooks=[callback], timeout=SDK_TIMEOUT_S, on_failure=on_failure)]
 
         return {
             "PreToolUse": matcher(self._before_tool),
             "PostToolUse": matcher(self._after_tool),
             "PostToolUseFailure": matcher(self._after_tool),
+            "UserPromptSubmit": matcher(self._before_turn, "continue"),
+            # The CLI knows it, the SDK's type does not: once for all tools of a turn, denied ones included.
+            cast(HookEvent, "PostToolBatch"): matcher(self._before_turn, "continue"),
         }
 
     async def _before_tool(self, given: HookInput, _id: str | None, _: HookContext) -> HookJSONOutput:
@@ -141,7 +156,19 @@ class HookChain:
         for hook in self._hooks:
             if hook.after_tool is not None:
                 await self._guarded(hook, partial(hook.after_tool, call, self._run))
-        return {}
+        shorter = await self._guarded(_SHORTENING, partial(self._shorten, call.tool, call.result))
+        return {} if shorter is None else _instead(shorter)
+
+    async def _before_turn(self, given: HookInput, _id: str | None, _: HookContext) -> HookJSONOutput:
+        said = []
+        for hook in self._hooks:
+            if hook.before_turn is not None:
+                told = await self._guarded(hook, partial(hook.before_turn, self._run))
+                said += [told] if isinstance(told, str) and told else []
+        if not said:
+            return {}
+        context = {"hookEventName": given["hook_event_name"], "additionalContext": "\n\n".join(said)}
+        return cast(HookJSONOutput, {"hookSpecificOutput": context})
 
     async def _note_denial(self, hook: Hook, call: BeforeTool, reason: str) -> None:
         noted = ToolDenied(tool_use_id=call.tool_use_id, tool=call.tool, hook=hook.name, reason=reason)
@@ -208,10 +235,16 @@ def _being_stopped() -> bool:
 
 
 _NOTING = Hook(name="denial", order=0, on_failure="ignore")
+_SHORTENING = Hook(name="shorten", order=0, on_failure="ignore")
 
 
 def _decision(decision: str, reason: str | None = None) -> HookJSONOutput:
     specific = {"hookEventName": "PreToolUse", "permissionDecision": decision}
     if reason is not None:
         specific["permissionDecisionReason"] = reason
+    return cast(HookJSONOutput, {"hookSpecificOutput": specific})
+
+
+def _instead(result: Any) -> HookJSONOutput:
+    specific = {"hookEventName": "PostToolUse", "updatedToolOutput": result}
     return cast(HookJSONOutput, {"hookSpecificOutput": specific})

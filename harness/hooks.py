@@ -3,7 +3,8 @@
 Hooks run in the order of their `order`, lowest first. A hook that guards (`on_failure="deny"`) stops the tool
 when it raises, hangs or is cancelled; one that only watches (`on_failure="ignore"`) never stops a run.
 `before_tool` may return a decision, which ends the chain: `Deny`, `Defer`, or `Allow` to let the tool run
-without asking the hooks after it.
+without asking the hooks after it. `before_turn` is called behind each prompt, and when all tools of a
+turn have ended. A text that it returns is a message of its own to the agent, and stays in its conversation.
 
     from harness.hooks import BeforeTool, Deny, Hook, Run
 
@@ -41,7 +42,7 @@ class BeforeTool:
 
 @dataclass(frozen=True)
 class AfterTool:
-    """A tool call that has ended: `error` is the failure's text, `result` what the agent is given.
+    """A tool call that has ended: `error` is the failure's text, `result` what the tool has given.
 
     `cached` says that the tool did not run, because the same call had been answered before.
     """
@@ -141,3 +142,4 @@ class Hook:
     on_failure: Literal["deny", "ignore"]
     before_tool: Callable[[BeforeTool, Run], Awaitable[Decision | None]] | None = None
     after_tool: Callable[[AfterTool, Run], Awaitable[None]] | None = None
+    before_turn: Callable[[Run], Awaitable[str | None]] | None = None

@@ -18,6 +18,9 @@ WRITE_UP_SHARE = 0.9
 WARN_SHARE = 0.75
 """Of a limit: beyond this share the agent is told with each call how much is left."""
 
+LAST_TURNS = 2
+"""Answers a run may give as its last: a second where the first called a tool, which is refused."""
+
 WARNED_FROM = 4
 """Steps: with fewer there is nothing to plan."""
 
@@ -54,12 +57,21 @@ def next_call(state: SessionState, run: RunState, *, auxiliary: bool) -> Allowed
     steps = run.limits.max_steps
     if steps is not None and run.steps >= steps:
         return Refused("steps", f"The limit of {steps} steps of this agent run is spent.")
-    if steps is not None and steps > 1 and run.steps == steps - 1:
-        return Allowed(last_turn="steps")
     fullest = max(purses, key=lambda purse: purse.share, default=None)
-    if fullest is not None and fullest.share >= WRITE_UP_SHARE:
-        return Allowed(last_turn=fullest.reason)
-    return Allowed(left=_little_left(run, fullest))
+    ending = _ending(run, fullest)
+    if ending is None:
+        return Allowed(left=_little_left(run, fullest))
+    if run.last_turns >= LAST_TURNS:
+        return Refused(ending, "This agent run has had its last turn and gave no answer in it.")
+    return Allowed(last_turn=ending)
+
+
+def _ending(run: RunState, fullest: _Purse | None) -> Reason | None:
+    """Name the limit that makes the next turn the last."""
+    steps = run.limits.max_steps
+    if steps is not None and steps > 1 and run.steps == steps - 1:
+        return "steps"
+    return fullest.reason if fullest is not None and fullest.share >= WRITE_UP_SHARE else None
 
 
 def _little_left(run: RunState, fullest: _Purse | None) -> str | None:
@@ -76,6 +88,15 @@ def spent(state: SessionState, run: RunState) -> Reason | None:
     """Name the limit that lets this run make no further step, if there is one."""
     verdict = next_call(state, run, auxiliary=False)
     return verdict.reason if isinstance(verdict, Refused) else None
+
+
+def nearly_spent(state: SessionState, run: RunState) -> Reason | None:
+    """Name the limit that is spent, or that makes this run's next turn its last."""
+    match next_call(state, run, auxiliary=False):
+        case Refused(reason=reason):
+            return reason
+        case Allowed(last_turn=reason):
+            return reason
 
 
 def time_left_s(run: RunState) -> float | None:

@@ -7,8 +7,8 @@ stream still moves: those signs are kept in memory only (`Pulse`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -49,6 +49,9 @@ def standing(run: RunState) -> Standing:
 START_S = 60.0
 """How long a process may take to its first sign of life; one that gives none has not started."""
 
+CALL_S = 60.0
+"""Beside the silence that the gateway ends itself: a pause before another attempt may take half of it."""
+
 _STARTING = "starting"
 
 
@@ -64,13 +67,15 @@ class Pulse:
     """The signs of life of one process: `beat` with what it does now.
 
     A process may be silent for `silent_s` seconds, and for `tool_s` while a tool runs: that has a timeout of
-    its own, and this is only for one whose timeout fails.
+    its own, and this is only for one whose timeout fails. A model call on the wire has one, too: it may be
+    silent for `silent_s` before the gateway gives it up, and this is only for what does not take its answer.
     """
 
     def __init__(self, silent_s: float, tool_s: float) -> None:
         self._silent_s = silent_s
         self._tool_s = tool_s
         self._tools: dict[str, str] = {}
+        self._calls = 0
         self._doing = _STARTING
         self._limit: asyncio.Timeout | None = None
 
@@ -88,6 +93,17 @@ class Pulse:
         """Note that a tool has ended."""
         self._tools.pop(tool_use_id, None)
         self._wind()
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Note that a model call is on the wire, whose silence is the service's."""
+        self._calls += 1
+        self._wind()
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            self._wind()
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
@@ -117,6 +133,8 @@ class Pulse:
     def _allowed_s(self) -> float:
         if self._tools:
             return self._tool_s
+        if self._calls:
+            return 2 * self._silent_s + CALL_S
         return START_S if self._doing == _STARTING else self._silent_s
 
     def _wind(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -39,6 +40,12 @@ def proxy_for(url: str) -> str | None:
     return proxies.get(parts.scheme) or proxies.get("all")
 
 
+def without_password(url: str) -> str:
+    """Give a URL as a person may be shown it: without the account and password that it may hold."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def retry_after_s(retry_after: str | None, now: datetime) -> float | None:
     """Read a Retry-After, which is a number of seconds or a date, as seconds from `now`; None for neither."""
     if retry_after is None:
@@ -57,4 +64,7 @@ def retry_after_s(retry_after: str | None, now: datetime) -> float | None:
 
 def said(problem: Exception) -> str:
     """Give what an error says, or else what it is."""
+    # aiohttp words a refused connection by its own call; the system's words are what people know.
+    if isinstance(problem, aiohttp.ClientConnectorError) and (problem.errno or 0) > 0:
+        return os.strerror(problem.errno or 0)
     return str(problem) or type(problem).__name__

@@ -24,6 +24,9 @@ FINAL: frozenset[str] = frozenset({"done", "needs_help", "failed", "cancelled"})
 ENDED: tuple[SessionStatus, ...] = ("done", "failed", "cancelled")
 """The states in which a session waits for nobody: no answer, no budget, no worker."""
 
+MAX_REQUEST_BYTES = 32_000_000
+"""What the Messages API takes in one request; see "Request size limits" in its documentation of errors."""
+
 NAMESPACE = uuid.UUID("6f1f6c1e-8a0b-5d57-9c56-2f1c3f0f8a11")
 
 

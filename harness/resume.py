@@ -11,7 +11,7 @@ from harness.state import RunState
 from harness.transcript import (
     Entry,
     ToolUse,
-    blocks,
+    answer_in,
     marked,
     message_id,
     open_calls,
@@ -127,15 +127,8 @@ def _settled(entries: Sequence[Entry], typed: bool) -> Settled | None:
     last = next(e for e in reversed(entries) if e.get("type") in ("user", "assistant"))
     if typed or last.get("type") != "assistant" or last["message"].get("stop_reason") != "end_turn":
         return None
-    texts = [
-        block["text"]
-        for entry in recent
-        if entry.get("type") == "assistant" and message_id(entry) == message_id(last)
-        for block in blocks(entry)
-        if block.get("type") == "text"
-    ]
-    # Of several texts the CLI reports the last one as its result, and so does a resume.
-    return Settled(texts[-1]) if texts else None
+    text = answer_in(entries)
+    return None if text is None else Settled(text)
 
 
 def _delegation_in(run: RunState, dangling: Sequence[ToolUse]) -> str | None:

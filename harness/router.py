@@ -17,17 +17,26 @@ from harness import events as ev
 from harness.attempt import CALL_TIMEOUT_S
 from harness.bundles.validate import validate_input
 from harness.context import MustSuspend, RunView, SessionContext
+from harness.decision_forms import (
+    FORMS,
+    MAX_TOKENS,
+    Form,
+    NoDecision,
+    asked,
+    declined,
+    read,
+    refuses_form,
+    sent_back,
+)
 from harness.flow import Supervisor, Team
 from harness.gateway.door import Door
-from harness.limits import spent
+from harness.gateway.trouble import Trouble
+from harness.limits import Allowed, next_call, spent
 from harness.messages import Message, MessageKind
 from harness.plan import Place, Planner, results_so_far
 from harness.prompts import render
 from harness.records import NeedsHelp, Outcome, derived_id
-from harness.routing import DECIDE, Decide, decide_tool
-
-MAX_TOKENS = 4000
-"""Of a decision: a task's whole input has to fit in."""
+from harness.routing import Decide, Decided, decision_schema, given_input
 
 CORRECTIONS = 2
 """How often a decision that cannot be carried out is sent back in one turn."""
@@ -67,14 +76,15 @@ class RouterRun:
         await view.record(started)
         gateway = self._session.gateway
         assert gateway is not None, "checked before the session began"
+        model = self._session.model or view.settings.models.routing
         door = Door(
             self._session.journal,
             run.id,
-            frozenset({DECIDE}),
+            frozenset(),
+            # It may offer no tools, so its calls are known by their prompt.
+            self._prompt(),
             "",
-            lambda limit: render("last_turn", view.project, reason=f"The limit of {limit} is spent."),
-            lambda left: render("little_left", view.project, left=left),
-            "",
+            models={model, view.settings.models.fallback or model},
             prices=view.settings.price_table,
         )
         token = gateway.open_door(door)
@@ -86,9 +96,10 @@ class RouterRun:
         except anthropic.APIStatusError as problem:
             if gateway.limited is not None:
                 raise MustSuspend(str(gateway.limited), gateway.limited.again_s) from problem
-            await self._refused(problem)
+            await self._refused(door.trouble, problem)
         except anthropic.APIConnectionError as problem:
-            raise MustSuspend(f"The router's model could not be reached: {problem}") from problem
+            said = door.trouble.problem if door.trouble else f"The router's call broke off: {problem}"
+            raise MustSuspend(said) from problem
         finally:
             gateway.close_door(token)
 
@@ -98,41 +109,59 @@ class RouterRun:
         assert isinstance(node, Supervisor | Team), "only these are routed"
         return node
 
-    async def _decide(self, client: anthropic.AsyncAnthropic) -> None:
-        view, node = self._view, self._node
+    def _prompt(self) -> str:
+        view = self._view
         members = "\n".join(f"- {member.one_pager}" for member in view.members.values())
-        charter = node.charter or "Bring the task to an answer with the members below."
-        system = render("router", view.project, charter=charter, members=members)
-        tools: Any = [decide_tool(view.members)]
+        charter = self._node.charter or "Bring the task to an answer with the members below."
+        return render("router", view.project, charter=charter, members=members)
+
+    async def _decide(self, client: anthropic.AsyncAnthropic) -> None:
+        """Ask for a decision in the best form that the endpoint takes."""
+        model = self._session.model or self._view.settings.models.routing
+        refused = self._session.refused_forms
+        for form in FORMS:
+            if (model, form) in refused:
+                continue
+            try:
+                await self._asked(client, model, form)
+            except anthropic.APIStatusError as problem:
+                if form == FORMS[-1] or not refuses_form(problem.status_code, problem.message):
+                    raise
+                refused.add((model, form))
+            else:
+                return
+
+    async def _asked(self, client: anthropic.AsyncAnthropic, model: str, form: Form) -> None:
+        """Bring about a decision, or the end of the run after as many corrections as there may be."""
+        request: dict[str, Any] = {"model": model, "max_tokens": MAX_TOKENS, "system": self._prompt()}
+        request |= asked(form, decision_schema(self._view.members))
         messages: list[Any] = [{"role": "user", "content": self._situation()}]
-        model = self._session.model or view.settings.models.routing
         problem = ""
         for _ in range(CORRECTIONS + 1):
-            answer = await client.messages.create(
-                model=model,
-                max_tokens=MAX_TOKENS,
-                system=system,
-                messages=messages,
-                tools=tools,
-                tool_choice={"type": "tool", "name": DECIDE},
-            )
-            call = next((block for block in answer.content if block.type == "tool_use"), None)
-            problem = "Call `decide`." if call is None else await self._carry_out(call.input)
+            # The raw answer: signed thinking may come back only as it came, to the last field.
+            given = await client.messages.with_raw_response.create(**request, messages=messages)
+            answer = given.http_response.json()
+            if refusal := declined(answer):
+                await answering.finish(self._view, Outcome(status="failed", problem=refusal), 0)
+                return
+            try:
+                problem = await self._carry_out(read(form, answer))
+            except NoDecision as none:
+                problem = str(none)
             if not problem:
                 return
-            messages.append({"role": "assistant", "content": [b.model_dump() for b in answer.content]})
-            messages.append({"role": "user", "content": _refusal(call, problem)})
+            messages += sent_back(answer, problem)
         problem = f"The router made no decision that can be carried out: {problem}"
-        await answering.finish(view, Outcome(status="failed", problem=problem), 0)
+        await answering.finish(self._view, Outcome(status="failed", problem=problem), 0)
 
     async def _carry_out(self, given: object) -> str:
         """Commit a decision; a text says why it cannot be carried out."""
         view, run = self._view, self._view.run
         try:
-            decision = Decide.model_validate(given)
+            decision = Decided.model_validate(given).decision
         except ValidationError as error:
             first = error.errors()[0]
-            return f"{'.'.join(str(part) for part in first['loc']) or 'decide'}: {first['msg']}."
+            return f"{'.'.join(str(part) for part in first['loc']) or 'decision'}: {first['msg']}."
         match decision.action:
             case "route":
                 return await self._route(decision)
@@ -167,10 +196,14 @@ class RouterRun:
         member = view.members.get(decision.to or "")
         if member is None:
             return f"to: there is no member '{decision.to}'; choose from {', '.join(view.members)}."
-        value, problem = validate_input(member, decision.input or {})
+        try:
+            given = given_input(decision.input)
+        except ValueError as problem:
+            return f"input: give the JSON text of an object. {problem}"
+        value, misfit = validate_input(member, given)
         if value is None:
-            return f"input: {problem}"
-        return await self._commit(decision, member.name, "task", member.name, decision.input)
+            return f"input: {misfit}"
+        return await self._commit(decision, member.name, "task", member.name, given)
 
     async def _commit(
         self, decision: Decide, to: str, kind: MessageKind, destination: str, payload: Any
@@ -205,7 +238,19 @@ class RouterRun:
         told = {"task": self._view.run.task.payload, "results": results}
         if self._view.run.told:
             told["told"] = self._view.run.told
+        if limits := self._limits():
+            told["limits"] = limits
         return json.dumps(told, ensure_ascii=False, indent=1)
+
+    def _limits(self) -> str:
+        """What a router is told of its limits; nothing as long as they are far."""
+        match next_call(self._view.state, self._view.run, auxiliary=False):
+            case Allowed(last_turn=str(limit)):
+                return f"The limit of {limit} is nearly spent. This is your last decision."
+            case Allowed(left=str(left)):
+                return render("little_left", self._view.project, left=left)
+            case _:
+                return ""
 
     async def _ask_for_help(self, missing: str) -> None:
         outcome = Outcome(
@@ -215,18 +260,11 @@ class RouterRun:
         )
         await answering.finish(self._view, outcome, 0)
 
-    async def _refused(self, problem: anthropic.APIStatusError) -> None:
-        limit = spent(self._view.state, self._view.run)
-        if problem.status_code == 402 or limit is not None:
-            await answering.needs_help(self._view, limit or "cost", None, 0)
-        elif problem.status_code in (408, 409, 429) or problem.status_code >= 500:
-            raise MustSuspend(f"The router's model did not answer: {problem.message}") from problem
-        else:
-            outcome = Outcome(status="failed", problem=f"The router's call was refused: {problem.message}")
-            await answering.finish(self._view, outcome, 0)
-
-
-def _refusal(call: Any, problem: str) -> Any:
-    if call is None:
-        return problem
-    return [{"type": "tool_result", "tool_use_id": call.id, "content": problem, "is_error": True}]
+    async def _refused(self, trouble: Trouble | None, problem: anthropic.APIStatusError) -> None:
+        if trouble is not None and trouble.concern != "request":
+            raise MustSuspend(trouble.problem) from problem
+        if limit := spent(self._view.state, self._view.run):
+            await answering.needs_help(self._view, limit, None, 0)
+            return
+        said = trouble.problem if trouble else problem.message
+        await answering.finish(self._view, Outcome(status="failed", problem=said), 0)

@@ -1,53 +1,85 @@
-"""A router's decision, typed: what it may decide, and the tool it decides with."""
+"""A router's decision, typed: what it may decide, and the schema that a model is held to."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from harness.bundles.validate import Taker
-from harness.delegation import member_schemas
 from harness.records import Record
-
-DECIDE = "decide"
+from harness.strict_schema import NotStrict, Room
 
 
 class Decide(Record):
     """The next thing.
 
     A member's task; more for a result that needs help; the end, with the result that is the answer; or help.
+    An `input` that is a text is JSON: that is how an input is given that the strict form cannot say.
     """
 
     action: Literal["route", "grant", "finish", "help"]
     reason: str
     to: str | None = None
-    input: dict[str, Any] | None = None
+    input: dict[str, Any] | str | None = None
     result: int | None = None
     told: str | None = None
 
 
-def decide_tool(members: Mapping[str, Taker]) -> dict[str, Any]:
-    """The tool as the Messages API takes it, with each member's input typed."""
-    inputs, definitions = member_schemas(members)
-    schema: dict[str, Any] = {
+class Decided(Record):
+    """A whole answer: one decision."""
+
+    decision: Decide
+
+
+def decision_schema(members: Mapping[str, Taker]) -> dict[str, Any]:
+    """The JSON Schema of `Decided` in the strict form: a branch for each member, and for what else there is.
+
+    A member's input is typed where the strict form can say it and has room for it.
+    """
+    room = Room()
+    room.unions -= 1
+    routes = [
+        _action("route", to={"const": name}, input=_input(each, room)) for name, each in members.items()
+    ]
+    number = {"type": "integer", "description": "The number of a result that needs help."}
+    told = {"type": "string", "description": "What its agent is told."}
+    last = {"type": "integer", "description": "The number of the result to hand on."}
+    others = [_action("grant", result=number, told=told), _action("finish", result=last), _action("help")]
+    return _object({"decision": {"anyOf": [*routes, *others]}})
+
+
+def given_input(given: dict[str, Any] | str | None) -> dict[str, Any]:
+    """A decision's input as an object.
+
+    Raises:
+        ValueError: it is a text, and no JSON object.
+    """
+    if isinstance(given, str):
+        given = json.loads(given)
+        if not isinstance(given, dict):
+            raise ValueError("It is no object.")
+    return given or {}
+
+
+def _action(name: str, **fields: Any) -> dict[str, Any]:
+    why = {"type": "string", "description": "Why, in one sentence."}
+    return _object({"action": {"const": name}, "reason": why, **fields})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
         "type": "object",
-        "properties": {
-            "action": {"enum": ["route", "grant", "finish", "help"]},
-            "reason": {"type": "string", "description": "Why, in one sentence."},
-            "to": {"enum": list(members), "description": "route: who works next."},
-            "input": {
-                "description": "route: the member's input, which must fit its own schema.",
-                "anyOf": list(inputs.values()),
-            },
-            "result": {
-                "type": "integer",
-                "description": "finish: the number of the result to hand on. grant: of one that needs help.",
-            },
-            "told": {"type": "string", "description": "grant: what its agent is told."},
-        },
-        "required": ["action", "reason"],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
-    if definitions:
-        schema["$defs"] = definitions
-    return {"name": DECIDE, "description": "Decide the next thing.", "input_schema": schema}
+
+
+def _input(member: Taker, room: Room) -> dict[str, Any]:
+    schema = member.input.model_json_schema()
+    try:
+        return room.take(schema)
+    except NotStrict:
+        fits = json.dumps(schema, ensure_ascii=False)
+        return {"type": "string", "description": f"The JSON text of an object that fits this schema: {fits}"}

@@ -64,11 +64,17 @@ Folder = Annotated[Path, AfterValidator(_folder)]
 ModelId = Annotated[str, AfterValidator(_model_id)]
 
 
+def _without_version(value: str) -> str:
+    # Guides to other services give their base URLs with it; the Messages API's path begins with it.
+    return value.removesuffix("/v1").rstrip("/")
+
+
 class Upstream(Record):
     """Where the gateway sends model calls."""
 
-    base_url: Url = Field(
-        default="https://api.anthropic.com", description="The Messages API, or a compatible endpoint."
+    base_url: Annotated[Url, AfterValidator(_without_version)] = Field(
+        default="https://api.anthropic.com",
+        description="The Messages API, or a compatible endpoint; `/v1` at its end is left out.",
     )
     api_key: SecretStr | None = Field(
         default=None, description="The key, from the environment only. Agents' processes never see it."
@@ -172,7 +178,7 @@ class Workers(Record):
     max_tries: int = Field(
         default=10,
         ge=1,
-        description="How often in a row a session is taken up without a model call being answered.",
+        description="How often in a row a session is taken up without a tool or an agent run of it ending.",
     )
     metrics_port: int | None = Field(
         default=None,

@@ -182,7 +182,8 @@ class Session:
         assert key is not None, "checked before the session began"
         base_url, secret = self._tools.settings.upstream.base_url, key.get_secret_value()
         rates = Rates(self._journal.database, base_url, secret, created.tenant)
-        return PacedUpstream(LiveUpstream(base_url, secret), rates)
+        silent_s = self._tools.settings.limits.silent_s
+        return PacedUpstream(LiveUpstream(base_url, secret, silent_s), rates)
 
 
 def _listed(sources: Sequence[Source]) -> str:

@@ -15,11 +15,14 @@ from harness.context import RunView
 from harness.corpus.tools import CORPUS
 from harness.errors import AgentError
 from harness.help import NEED_HELP
+from harness.hook_chain import Shorten
+from harness.mcp_servers import ExternalServers
 from harness.prompts import render
 from harness.records import Replay
+from harness.results import READ_RESULT, bounded_content
 from harness.sections import HttpServer, StdioServer
 from harness.tools import ToolContext, ToolProblem, Toolset
-from harness.toolserver import READ_RESULT, sdk_tool, server
+from harness.toolserver import sdk_tool, server
 from harness.toolsets.board import BOARD
 from harness.toolsets.files import FILES
 from harness.toolsets.web import WEB
@@ -44,12 +47,17 @@ _BUILTIN_REPLAY: Mapping[str, Replay] = {
 
 @dataclass(frozen=True)
 class Toolbelt:
-    """The tools of one agent run. `names` are those a step's request offers at least one of."""
+    """The tools of one agent run: its servers in this process and outside of it, and tools of the CLI.
+
+    `shorten` gives what an agent is told instead of a tool's result that is too long; None to leave it.
+    """
 
     servers: Mapping[str, McpServerConfig]
+    external: ExternalServers
     builtin: tuple[str, ...]
     allowed: tuple[str, ...]
     replay: Mapping[str, Replay]
+    shorten: Shorten
 
     def replay_of(self, tool: str) -> Replay:
         """Say what a repeated call of this tool does."""
@@ -79,6 +87,7 @@ def toolbelt(view: RunView) -> Toolbelt:
     asked = (*bundle.tools, *(toolset.name for toolset in bundle.toolsets))
     wanted = dict.fromkeys(each for name in asked for each in (name, *BROUGHT_ALONG.get(name, ())))
     servers: dict[str, McpServerConfig] = {}
+    external: dict[str, StdioServer | HttpServer] = {}
     builtin: list[str] = []
     allowed: list[str] = []
     replay: dict[str, Replay] = dict(_BUILTIN_REPLAY)
@@ -89,7 +98,7 @@ def toolbelt(view: RunView) -> Toolbelt:
                 allowed.append(offered[name].qualified(tool))
                 replay[offered[name].qualified(tool)] = tool.replay
         elif name in view.settings.mcp_servers:
-            servers[name] = _external(view.settings.mcp_servers[name])
+            external[name] = view.settings.mcp_servers[name]
             allowed.append(f"mcp__{name}")
         elif name[:1].isupper():
             builtin.append(name)
@@ -104,22 +113,19 @@ def toolbelt(view: RunView) -> Toolbelt:
     if view.run.members:
         own.append(_delegate(view, context, limit))
         names.append(delegation.DELEGATE)
-    shared = (READ_RESULT,) if servers or view.run.members else ()
+    shared = (READ_RESULT,) if servers or external or view.run.members else ()
     names += [Toolset("harness", shared).qualified(tool) for tool in shared]
     servers["harness"] = server(Toolset("harness", shared), context, limit, cache, own)
     allowed += names
     replay |= dict.fromkeys(names, "read_only")
-    return Toolbelt(servers, tuple(builtin), tuple(allowed), {**replay, **bundle.replay})
 
+    async def shorten(tool: str, result: Any) -> Any | None:
+        # What the tools of this process say has been bounded there.
+        outside = any(tool.startswith(f"mcp__{name}__") for name in external)
+        return await bounded_content(result, context, limit) if outside else None
 
-def _external(config: StdioServer | HttpServer) -> McpServerConfig:
-    if isinstance(config, StdioServer):
-        env = {name: value.get_secret_value() for name, value in config.env.items()}
-        return {"type": "stdio", "command": config.command, "args": list(config.args), "env": env}
-    headers = {name: value.get_secret_value() for name, value in config.headers.items()}
-    if config.type == "sse":
-        return {"type": "sse", "url": config.url, "headers": headers}
-    return {"type": "http", "url": config.url, "headers": headers}
+    replay |= bundle.replay
+    return Toolbelt(servers, external, tuple(builtin), tuple(allowed), replay, shorten)
 
 
 def _need_help(view: RunView, context: ToolContext, limit: int) -> SdkMcpTool[Any]:

@@ -13,15 +13,13 @@ from claude_agent_sdk import SdkMcpTool, create_sdk_mcp_server
 from claude_agent_sdk.types import McpSdkServerConfig
 from mcp.server import Server, ServerRequestContext
 from mcp.types import CallToolRequestParams, ToolAnnotations
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from harness.errors import StoreUnavailable
-from harness.records import Replay, derived_id
-from harness.store.queries import queries
+from harness.records import Replay
+from harness.results import bounded
 from harness.tool_cache import ToolCache
 from harness.tools import InvalidInput, Tool, ToolContext, ToolProblem, Toolset, TooSlow, Unavailable
-
-_SQL = queries("results")
 
 Answer = Mapping[str, Any]
 
@@ -34,47 +32,6 @@ class _InVain(Unavailable):
 
 _TOOL_USE_ID: ContextVar[str | None] = ContextVar("tool_use_id", default=None)
 """The call that is being answered, as the CLI names it in a request's `_meta`."""
-
-
-class ReadResult(BaseModel):
-    """The input of `read_result`."""
-
-    reference: str = Field(description="The reference given at the end of a result that was cut.")
-    offset: int = Field(0, ge=0, description="The character to begin at.")
-    length: int = Field(8000, ge=1, le=20_000, description="How many characters to read.")
-
-
-class Part(BaseModel):
-    """A piece of a kept result."""
-
-    reference: str
-    offset: int
-    text: str
-    next_offset: int | None
-
-
-async def _read_result(context: ToolContext, given: ReadResult) -> Part:
-    row = await context.database.one(
-        _SQL["read_result"], {"session_id": context.session_id, **given.model_dump()}
-    )
-    if row is None:
-        raise ToolProblem(f"There is no kept result '{given.reference}'; use the reference as it was given.")
-    end = given.offset + len(row["part"])
-    return Part(
-        reference=given.reference,
-        offset=given.offset,
-        text=row["part"],
-        next_offset=end if end < row["length"] else None,
-    )
-
-
-READ_RESULT = Tool(
-    name="read_result",
-    description="Read on in a result that was too long to be given whole, by its reference.",
-    input=ReadResult,
-    run=_read_result,
-    replay="read_only",
-)
 
 
 def server(
@@ -131,27 +88,6 @@ def sdk_tool(
         input_schema=schema,
         handler=handler,
         annotations=ToolAnnotations(read_only_hint=replay == "read_only"),
-    )
-
-
-async def bounded(text: str, context: ToolContext, limit: int) -> str:
-    """Give a text whole if it is at most `limit` characters; else keep it and give its beginning."""
-    if len(text) <= limit:
-        return text
-    text = context.redactor.text(text)
-    # Named by its content alone, so that a replay, whose model says the recorded name, finds it too.
-    reference = derived_id("result", text)[:13]
-    await context.database.run(
-        _SQL["keep_result"],
-        {
-            "session_id": context.session_id,
-            "reference": reference,
-            "body": text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode(),
-        },
-    )
-    return (
-        f"{text[:limit]}\n\n[Cut after {limit} of {len(text)} characters. Read on with read_result: "
-        f'{{"reference": "{reference}", "offset": {limit}}}]'
     )
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.stops import CUT
+
 Entry = Mapping[str, Any]
 
 
@@ -123,6 +125,37 @@ def open_calls(entries: Sequence[Entry]) -> list[ToolUse]:
         for call in tool_calls(recent)
         if call.tool_use_id not in answered and message_id(call.entry) == last_message
     ]
+
+
+def answer_in(entries: Sequence[Entry]) -> str | None:
+    """The text of the answer that these entries end with; None where they end with none.
+
+    An answer that was cut off at the longest that one may be goes on in the next message: the texts of all
+    its messages are one, without a gap. What was said before the last tool call is not part of it.
+    """
+    parts: list[tuple[object, str]] = []
+    for entry in since_prompt(entries):
+        if entry.get("isApiErrorMessage") or entry.get("type") not in ("user", "assistant"):
+            continue
+        if entry.get("type") == "user":
+            parts = [] if any(block.get("type") == "tool_result" for block in blocks(entry)) else parts
+            continue
+        texts = "\n\n".join(block["text"] for block in blocks(entry) if block.get("type") == "text")
+        if parts and parts[-1][0] == message_id(entry):
+            before = parts.pop()[1]
+            texts = "\n\n".join(filter(None, (before, texts)))
+        elif parts and not _cut_off(entries, parts[-1][0]):
+            parts = []
+        parts.append((message_id(entry), texts))
+    return "".join(text for _, text in parts) or None
+
+
+def _cut_off(entries: Iterable[Entry], message: object) -> bool:
+    return any(
+        entry["message"].get("stop_reason") in CUT
+        for entry in entries
+        if entry.get("type") == "assistant" and message_id(entry) == message
+    )
 
 
 def message_id(entry: Entry) -> object:

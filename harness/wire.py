@@ -62,6 +62,11 @@ class StreamReader:
         self._message: dict[str, Any] | None = None
 
     @property
+    def begun(self) -> bool:
+        """Whether a message was opened."""
+        return self._opened
+
+    @property
     def complete(self) -> bool:
         """Whether the message was opened and stopped in good order, with no error in between.
 

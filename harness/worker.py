@@ -77,14 +77,14 @@ class _Hand:
     since: float
     session: Session | None = None
     order: Stop | None = None
-    calls: int = 0
-    """Model calls that had been answered when it was claimed."""
+    progress: int = 0
+    """How far it had got when it was claimed."""
 
     @property
     def suspect(self) -> bool:
         """Whether it may be the one that took its last workers with it: it has got nowhere since."""
-        answered = self.session is not None and self.session.state.usage.model_calls > self.calls
-        return self.claimed.tries > 1 and not answered
+        moved = self.session is not None and self.session.state.progress > self.progress
+        return self.claimed.tries > 1 and not moved
 
 
 class Worker:
@@ -241,13 +241,13 @@ class Worker:
             await asyncio.shield(lease.release())
 
     async def _advance(self, hand: _Hand, state: SessionState) -> Result | SessionState:
-        calls = hand.calls = state.usage.model_calls
+        before = hand.progress = state.progress
 
         def on_trouble(problem: str, again_s: float | None) -> Stop:
             if again_s is not None:
                 return Stop(problem, "worker", again_s, counts=False)
-            # A model call that was answered starts the count again.
-            tries = hand.claimed.tries if calls == state.usage.model_calls else 1
+            # What got it on starts the count again. An answer alone does not: it may be the same each time.
+            tries = hand.claimed.tries if before == state.progress else 1
             if tries >= self._settings.max_tries:
                 return Stop(f"{problem} Workers tried {tries} times; go on with: harness resume {state.id}")
             return Stop(problem, "worker", pause_s(tries, FIRST_PAUSE_S, LONGEST_PAUSE_S))
@@ -257,7 +257,7 @@ class Worker:
             return await self._set_aside(
                 hand,
                 state,
-                f"Workers took it up {hand.claimed.tries - 1} times and no model call was answered; "
+                f"Workers took it up {hand.claimed.tries - 1} times and it got no further; "
                 f"look at it with: harness show {state.id}",
             )
         try:

@@ -3,17 +3,19 @@
 from harness.delegation import DELEGATE
 from harness.hooks import BeforeTool, Deny, Hook, Run
 from harness.limits import spent
+from harness.resume import STRUCTURED_OUTPUT
 
 
 async def guard(call: BeforeTool, run: Run) -> Deny | None:
-    """Refuse once a limit is spent; the typed answer and results that are paid for still go through."""
+    """Refuse in the last turn, and once a limit is spent; the answer and paid results go through."""
     results_wait = call.tool == DELEGATE and call.tool_use_id in run.run.delegations
-    if call.tool == "StructuredOutput" or results_wait:
+    if call.tool == STRUCTURED_OUTPUT or results_wait:
         return None
-    reason = spent(run.state, run.run)
-    if reason is None:
-        return None
-    return Deny(f"Your limit of {reason} is spent. Do not call tools; write up what you have.")
+    if reason := spent(run.state, run.run):
+        return Deny(f"Your limit of {reason} is spent. Do not call tools; write up what you have.")
+    if run.run.took_last_turn:
+        return Deny("This is your last turn, and no tool runs in it. Hand in your answer with what you have.")
+    return None
 
 
 HOOK = Hook(name="budget", order=20, on_failure="deny", before_tool=guard)

@@ -17,12 +17,12 @@ from benchmarks.comparison.caching import PromptCache
 from benchmarks.comparison.library import MEMBERS, facts_in, label_of, stated
 from benchmarks.comparison.prompt import tokens_written
 from benchmarks.comparison.work import SUBJECT, Work
+from tests.kit.routing import decides, is_router
 from tests.kit.script import Block, Reply, Request, structured, text, tool_use
 
 SEARCH = "mcp__corpus__search"
 READ = "mcp__corpus__read"
 DELEGATE = "mcp__harness__delegate"
-DECIDE = "decide"
 
 ANALYST = "You are a research analyst."
 LEAD = "You are a research lead."
@@ -55,8 +55,8 @@ def plays(
 
 def answer(request: Request, work: Work, at_once: bool) -> Reply:
     """What the model says, without its pace."""
-    if request.offers(DECIDE):
-        return Reply([tool_use(DECIDE, _decision(request, work))])
+    if is_router(request):
+        return Reply([decides(request, _decision(request, work))])
     asked = list(dict.fromkeys(SUBJECT.findall(_task(request))))
     if RESEARCHER in request.system_text:
         calls = _looking(request, work, asked, at_once=False)

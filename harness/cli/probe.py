@@ -70,7 +70,7 @@ async def probe(settings: Settings) -> str | None:
 
 async def _converse(folder: AttemptFolder, chain: HookChain) -> Ending:
     async with Gateway(OfflineUpstream()) as gateway:
-        told = environment(folder, (gateway.base_url, gateway.open_door(_Script())))
+        told = environment(folder, (gateway.base_url, gateway.open_door(_Script())), _MODEL)
         write_launcher(folder, [name for name in dropped_from_child() if name not in told])
         conversation = Conversation(
             claude_session_id=str(uuid.uuid4()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from harness.events.payload import Payload
 from harness.records import Replay, Usage
@@ -37,7 +37,7 @@ class ModelRetried(Payload):
 
 
 class ModelFinished(Payload):
-    """A model call's completed response and what it used."""
+    """A model call's completed response and what it used; `blank` when it has neither a text nor a call."""
 
     kind: Literal["model.finished"] = "model.finished"
     call_id: str
@@ -48,6 +48,7 @@ class ModelFinished(Payload):
     usage: Usage
     cost_usd: float | None
     first_token_s: float | None
+    blank: bool = False
 
 
 class ModelFailed(Payload):
@@ -86,6 +87,8 @@ class ToolFinished(Payload):
 
     `cached` says that the tool did not run: the answer to an earlier call of the same input was given.
     """
+
+    PROGRESS: ClassVar[bool] = True
 
     kind: Literal["tool.finished"] = "tool.finished"
     tool_use_id: str

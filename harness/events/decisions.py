@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from harness.events.payload import Payload
 from harness.messages import Message
@@ -11,6 +11,8 @@ from harness.records import Record
 
 class RoutingDecided(Payload):
     """A supervisor's router chose a member for this task, or granted more to the one it chose before."""
+
+    PROGRESS: ClassVar[bool] = True
 
     kind: Literal["routing.decided"] = "routing.decided"
     number: int

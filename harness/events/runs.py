@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -60,6 +60,8 @@ class CliStarted(Payload):
 class AgentRunSuspended(Payload):
     """The agent run's process has ended with this call deferred; the transcript proves it."""
 
+    PROGRESS: ClassVar[bool] = True
+
     kind: Literal["agent_run.suspended"] = "agent_run.suspended"
     tool_use_id: str
     work_s: float
@@ -75,6 +77,8 @@ class AgentRunInterrupted(Payload):
 
 class AgentRunFinished(Payload):
     """The agent run's outcome. A finished agent run is never run again."""
+
+    PROGRESS: ClassVar[bool] = True
 
     kind: Literal["agent_run.finished"] = "agent_run.finished"
     outcome: Outcome
@@ -94,6 +98,8 @@ class AgentRunReopened(Payload):
 
 class AgentRunAnswered(Payload):
     """The agent run's answer fits its schema and its checks, and waits for its verifier's verdict."""
+
+    PROGRESS: ClassVar[bool] = True
 
     kind: Literal["agent_run.answered"] = "agent_run.answered"
     output: Any

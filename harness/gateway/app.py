@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import secrets
 import time
@@ -19,7 +18,9 @@ from aiohttp import web
 
 from harness.beside import end
 from harness.errors import BudgetSpent, GatewayError, LeaseLost
-from harness.gateway.door import Call, Door
+from harness.gateway.admission import Forbidden
+from harness.gateway.asked import BadRequest, read_request
+from harness.gateway.door import Call, Denied, Door
 from harness.gateway.relay import Relay, error, gone
 from harness.gateway.upstream import RateLimited, Upstream
 from harness.limits import Refused
@@ -112,11 +113,9 @@ class Gateway:
             return _turned_away()
         body = await request.read()
         try:
-            parsed = json.loads(body)
-        except ValueError:
-            parsed = None
-        if not isinstance(parsed, dict):
-            return error(400, "invalid_request_error", "The request's body is not a JSON object.")
+            parsed = read_request(body)
+        except BadRequest as problem:
+            return error(400, "invalid_request_error", str(problem))
         try:
             call = await self._admitted(door, body, parsed, request)
         except LeaseLost as problem:
@@ -125,13 +124,15 @@ class Gateway:
             return await self._stop_for(spent, door, parsed)
         if isinstance(call, web.Response):
             return call
-        if isinstance(call, Refused):
+        if isinstance(call, Forbidden):
+            return error(400, "invalid_request_error", call.problem)
+        if isinstance(call, Refused | Denied):
             return error(402, "billing_error", call.problem)
         if isinstance(call, KeptResponse):
             return web.Response(body=call.body, headers={"content-type": call.content_type})
         # A task of its own: when only the CLI dies, the answer that is being paid for is read to its end.
         task = asyncio.create_task(
-            Relay(door, call, request, self.stopping, self.fallback, self._limit).run(self._upstream)
+            self._carried(Relay(door, call, request, self.stopping, self.fallback, self._limit))
         )
         self._reading[task] = door
         task.add_done_callback(self._reading.pop)
@@ -142,9 +143,13 @@ class Gateway:
                 return error(529, "overloaded_error", str(spent))
             return await self._stop_for(spent, door, parsed)
 
+    async def _carried(self, relay: Relay) -> web.StreamResponse:
+        with relay.door.calling():
+            return await relay.run(self._upstream)
+
     async def _admitted(
         self, door: Door, body: bytes, parsed: dict[str, Any], request: web.Request
-    ) -> Call | KeptResponse | Refused | web.Response:
+    ) -> Call | KeptResponse | Forbidden | Refused | Denied | web.Response:
         """Admit a call; where calls on the wire take up its tenant's budget, once they leave enough of it.
 
         A response is for a call that may not begin any more: its agent has ended, or the session stops.

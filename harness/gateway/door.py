@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from harness import events as ev
+from harness.gateway.admission import Forbidden, forbidden, too_many_beside, unpriced
+from harness.gateway.asked import asks_for_summary, newly_told, system_texts, tools_of
+from harness.gateway.bodies import counts_of, is_useful, message_in
 from harness.gateway.charge import Charge
 from harness.gateway.conversation import conversation_key
+from harness.gateway.trouble import Trouble
 from harness.gateway.upstream import Caller
 from harness.limits import Refused, next_call
 from harness.pricing import PRICES, Price, cost_usd, most
 from harness.records import Usage, derived_id
 from harness.redaction import Redactor
-from harness.resume import STRUCTURED_OUTPUT
 from harness.state import RunState
-from harness.store.journal import Journal, KeptResponse, kept_response
+from harness.stops import AT_ONCE, CUT, why_final
+from harness.store.journal import Journal, KeptResponse, forget_response, kept_response
 from harness.store.recordings import Recording
 from harness.tracing.describe import Shown
 
@@ -43,9 +47,16 @@ class Call:
     attempts: int = 0
     message_id: str | None = None
     tries: int = 0
-    """Attempts with the model that is asked now."""
+    """Attempts in a row that brought no answer, with the model that is asked now."""
     lost: int = 0
     """Attempts that reached the model and whose answers were lost: what they used is not known."""
+
+
+@dataclass(frozen=True)
+class Denied:
+    """A call that is not made, because nothing could come of it."""
+
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -65,12 +76,18 @@ class Door:
     run_id: str
     tools: frozenset[str]
     prompt: str
-    last_turn_text: Callable[[str], str]
-    left_text: Callable[[str], str]
     resume_text: str
     alive: Callable[[str], None] = field(default=lambda doing: None)
     """Hears of each sign of life, with what the run is doing."""
+    calling: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Is entered for as long as a call of the run is on the wire."""
+    models: Collection[str] = field(kw_only=True)
+    """The models that the run may ask, by their ids or as its bundle names them."""
     prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
+    missed: int = 0
+    """Attempts at its steps in a row that brought no answer, those of its earlier processes among them."""
+    trouble: Trouble | None = None
+    """Why its newest call has no answer, once it is not tried again."""
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     """Its token is good for nothing any more."""
 
@@ -91,27 +108,31 @@ class Door:
 
     async def admit(
         self, body: bytes, request: dict[str, Any], headers: Mapping[str, str]
-    ) -> Call | KeptResponse | Refused:
+    ) -> Call | KeptResponse | Forbidden | Refused | Denied:
         """Commit the checkpoint of a model call, find its answer among those paid already, or refuse it.
+
+        `request` has the form that `read_request` sees to.
 
         Raises:
             BudgetSpent: the tenant's budget has no room for it now; nothing was committed.
         """
+        if (strange := forbidden(request["model"], self.models)) is not None:
+            return strange
         auxiliary = not self.is_step(request)
         conversation = conversation_key(request, (self.resume_text,), self.redactor)
         if (kept := await self._paid_already(conversation, auxiliary)) is not None:
             return kept
+        if (strange := unpriced(request["model"], self.journal.state, self.run, self.prices)) is not None:
+            return strange
+        if auxiliary and (refused := too_many_beside(self.run)) is not None:
+            return refused
         verdict = next_call(self.journal.state, self.run, auxiliary=auxiliary)
         if isinstance(verdict, Refused):
             return verdict
         request_hash = hashlib.sha256(body).hexdigest()
         ordinal = self.run.answered.get(request_hash, 0)
-        if verdict.last_turn is not None:
-            request = _without_tools(request, self.last_turn_text(verdict.last_turn))
-            body = json.dumps(request).encode()
-        elif verdict.left is not None and not auxiliary:
-            request = _with_remark(request, self.left_text(verdict.left))
-            body = json.dumps(request).encode()
+        if not auxiliary and (problem := self._in_vain(asked_before=ordinal > 0)):
+            return Denied(problem)
         call = Call(
             call_id=derived_id(self.run_id, request_hash, ordinal),
             auxiliary=auxiliary,
@@ -121,6 +142,7 @@ class Door:
             headers=dict(headers),
             conversation=conversation,
             began=datetime.now(UTC),
+            tries=0 if auxiliary else self.missed,
             charge=Charge.of(self.journal.state, request, body, self.prices),
         )
         await self.journal.append(
@@ -133,11 +155,20 @@ class Door:
                 model=call.model,
             ),
             run_id=self.run_id,
-            shown=Shown(input=_newly_told(request)),
+            shown=Shown(input=newly_told(request)),
             entry=call.charge.begins if call.charge else None,
         )
         self.alive("waiting for the model's first token")
         return call
+
+    def _in_vain(self, *, asked_before: bool) -> str | None:
+        """Say why a step would come to nothing: what has just ended so would end so again."""
+        if self.trouble is not None and self.trouble.concern != "request" and self.missed:
+            return self.trouble.problem
+        stop = self.run.last_stop
+        # A router asks again in other words; a CLI can only ask for the rest of nothing.
+        same = asked_before or (stop in CUT and self.run.last_blank and self.run.role != "router")
+        return why_final(stop) if stop in AT_ONCE or same else None
 
     async def completed(
         self,
@@ -147,25 +178,25 @@ class Door:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Usage:
-        """Commit a completed response, keep it, and give what it used.
+        """Commit a completed response, keep it where it is of use, and give what it used.
 
-        `message` is the Messages API's, without its content if that cannot be read; `headers` and `body` are
-        all that came.
+        `message` is the Messages API's; `headers` and `body` are all that came.
         """
-        used = message.get("usage") or {}
+        self.trouble = None
+        self.missed = self.missed if call.auxiliary else 0
+        counts = counts_of(message.get("usage"))
         usage = Usage(
-            **{name: int(used.get(name) or 0) for name in _COUNTED},
+            **(counts or {}),
             model_calls=1,
             attempts=call.attempts,
-            unattributed_calls=call.lost + (not used),
+            unattributed_calls=call.lost + (counts is None),
         )
         model = str(message.get("model") or call.model)
         cost = cost_usd(model, usage, self.prices)
         if cost is None and call.charge is not None:
             # Endpoints in front of others answer under names of their own. What nobody pays for has no price.
             cost = cost_usd(call.model, usage, self.prices)
-        whole = message if "content" in message else None
-        keep = KeptResponse(call.conversation, call.call_id, _content_type(headers), body, whole)
+        kept = KeptResponse(call.conversation, call.call_id, _content_type(headers), body, message)
         await self.journal.append(
             ev.ModelFinished(
                 call_id=call.call_id,
@@ -176,12 +207,13 @@ class Door:
                 usage=usage,
                 cost_usd=cost,
                 first_token_s=(first_token - call.began).total_seconds() if first_token else None,
+                blank=not any(block.get("type") in _SAID for block in message.get("content") or ()),
             ),
             run_id=self.run_id,
             shown=Shown(output=message.get("content")),
-            keep=keep,
+            keep=kept if is_useful(message) else None,
             record=self._recording(call, 200, headers, body),
-            entry=call.charge.answered(model, usage if used else None, cost) if call.charge else None,
+            entry=call.charge.answered(model, usage if counts else None, cost) if call.charge else None,
         )
         return usage
 
@@ -215,14 +247,26 @@ class Door:
         call.charge = charge
         if instead is not None:
             call.model, call.tries = instead, 0
+        self._count(call)
+
+    def _count(self, call: Call) -> None:
+        if not call.auxiliary:
+            self.missed = call.tries
 
     async def failed(
-        self, call: Call, failed: Failed, answered: tuple[Mapping[str, str], bytes] | None = None
+        self,
+        call: Call,
+        failed: Failed,
+        answered: tuple[Mapping[str, str], bytes] | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
         """Commit that a call brought no complete response; its lost attempts may have cost.
 
-        `answered` are headers and body of the refusal, if it was one.
+        `answered` are headers and body of the refusal, if it was one; `trouble` is what that means for its
+        agent run, unless it may ask again.
         """
+        self._count(call)
+        self.trouble = trouble
         # The CLI's own calls are not counted by their failures: it makes them again, or does without.
         answered = None if call.auxiliary else answered
         await self.journal.append(
@@ -260,49 +304,39 @@ class Door:
         )
 
     async def _paid_already(self, conversation: str, auxiliary: bool) -> KeptResponse | None:
+        """Find the answer to this conversation among those paid for; one that is of no use is forgotten."""
         if self.run.attempt < 2:
             return None
-        journal = self.journal
-        kept = await kept_response(journal.database, journal.session_id, self.run_id, conversation)
-        if kept is not None:
-            replayed = ev.ModelReplayed(call_id=kept.call_id, auxiliary=auxiliary)
-            await journal.append(replayed, run_id=self.run_id)
+        kept = await kept_response(self.journal.database, self.journal.session_id, self.run_id, conversation)
+        if kept is None:
+            return None
+        message = message_in(kept.content_type, kept.body)
+        if message is None or not is_useful(message) or self._given_in_vain(kept.call_id):
+            await forget_response(self.journal.database, self.journal.lease, self.run_id, conversation)
+            return None
+        await self.journal.append(
+            ev.ModelReplayed(call_id=kept.call_id, auxiliary=auxiliary), run_id=self.run_id
+        )
         return kept
+
+    def _given_in_vain(self, call_id: str) -> bool:
+        """Whether a kept answer cannot be used: asked for again, it is not in the transcript.
+
+        The process that was given it first may have been killed before it had written it down.
+        """
+        given = self.run.given_again.get(call_id, [])
+        return len(given) > 1 or self.run.attempt in given
 
     def is_step(self, request: Mapping[str, Any]) -> bool:
         """Whether this request is a step of the agent's, and not one that the CLI makes beside them."""
-        if _asks_for_summary(request):
+        if asks_for_summary(request):
             return False
-        offered = {str(tool.get("name")) for tool in request.get("tools") or ()}
         if self.tools:
-            return bool(self.tools & offered)
-        return any(self.prompt in str(part.get("text")) for part in _system_parts(request))
+            return bool(self.tools & tools_of(request))
+        return any(self.prompt in text for text in system_texts(request))
 
 
-_SUMMARY = "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools."
-"""How the CLI begins its own request to sum up a conversation that has become too long."""
-
-
-def _asks_for_summary(request: Mapping[str, Any]) -> bool:
-    """Whether this is a compaction: in prompt, tools and history it is a step, but for its last words."""
-    content = (request.get("messages") or [{}])[-1].get("content") or ""
-    last = content if isinstance(content, str) else content[-1].get("text", "")
-    return str(last).startswith(_SUMMARY)
-
-
-def _system_parts(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    system = request.get("system") or []
-    return [{"text": system}] if isinstance(system, str) else list(system)
-
-
-def _newly_told(request: Mapping[str, Any]) -> Any:
-    """What a call tells the model that its earlier answers did not: all of it, the first time."""
-    messages = list(request.get("messages") or ())
-    answers = [number for number, message in enumerate(messages) if message.get("role") == "assistant"]
-    if answers:
-        return messages[answers[-1] + 1 :]
-    return {"system": request.get("system"), "messages": messages}
-
+_SAID = ("text", "tool_use")
 
 _ASKED_WITH = ("anthropic-version", "anthropic-beta")
 _ANSWERED_WITH = ("request-id", "retry-after")
@@ -315,30 +349,3 @@ def _named(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]
 
 def _content_type(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "application/json")
-
-
-_COUNTED = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
-)
-
-
-def _without_tools(request: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """The same request, offering nothing but the typed answer, and told that it is the last."""
-    tools = [tool for tool in request.get("tools") or () if tool.get("name") == STRUCTURED_OUTPUT]
-    changed = dict(request)
-    if tools:
-        changed["tools"] = tools
-        changed.pop("tool_choice", None)
-    elif request.get("tools"):
-        # The API wants the tools defined while the history holds their calls; it may just not choose one.
-        changed["tool_choice"] = {"type": "none"}
-    return _with_remark(changed, text)
-
-
-def _with_remark(request: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """The same request with a word of the harness's at its end, after what is cached."""
-    remark = {"role": "user", "content": [{"type": "text", "text": text}]}
-    return {**request, "messages": [*request["messages"], remark]}

@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from aiohttp import web
 
 from harness.backoff import pause_s
 from harness.errors import BudgetSpent, LeaseLost
-from harness.gateway.bodies import ErrorBody, error_of, message_of
+from harness.gateway.bodies import ErrorBody, error_of, is_message, message_of
 from harness.gateway.door import Call, Door, Failed
+from harness.gateway.trouble import PASSING, Trouble, lost, refused
 from harness.gateway.upstream import (
     Answer,
     CallDropped,
@@ -24,6 +24,7 @@ from harness.gateway.upstream import (
     RateLimited,
     Upstream,
     UpstreamLost,
+    UpstreamSilent,
     UpstreamStopped,
 )
 from harness.log_fields import about
@@ -33,15 +34,17 @@ from harness.wire import StreamReader
 
 log = logging.getLogger(__name__)
 
-RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
-"""Statuses after which the same request may succeed, by the Messages API's documentation of errors."""
-
 OVERLOADED = frozenset({503, 529})
 """Statuses after which another model may answer, if they last."""
 
 MAX_ATTEMPTS = 5
+"""Of a step, those that its agent's CLI asks for again among them: nobody else tries."""
+
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+
+DRAIN_S = 1.0
+"""How long an answer that is whole may hold its connection open before it is left."""
 
 _LAST_EVENT = b"event: message_stop"
 
@@ -81,20 +84,30 @@ class Relay:
             await self._fail(Failed(problem.status, str(problem)))
             self.limit(problem)
             return error(402, "billing_error", str(problem))
+        except UpstreamSilent as problem:
+            # Whoever tries again waits as long again: that is for the session to decide, not for this call.
+            self.call.lost += 1
+            silent = Trouble("service", str(problem))
+            await self._fail(Failed(None, str(problem)), trouble=silent)
+            return self._cut_off() if self._begun else self._no_more(silent)
         except BudgetSpent as problem:
             await self._fail(Failed(None, str(problem)))
             raise
-        except (UpstreamLost, LeaseLost, CallDropped) as problem:
+        except UpstreamLost as problem:
+            trouble = lost(str(problem), self.call.tries) if self._last else None
+            await self._fail(Failed(None, str(problem)), trouble=trouble)
+            if self._begun:
+                return self._cut_off()
+            return self._no_more(trouble) if trouble else error(529, "overloaded_error", str(problem))
+        except (LeaseLost, CallDropped) as problem:
             await self._fail(Failed(None, str(problem)))
-            if not self._begun:
-                return error(529, "overloaded_error", str(problem))
-            return self._cut_off()
+            return self._cut_off() if self._begun else error(529, "overloaded_error", str(problem))
 
     async def _attempt(self, upstream: Upstream) -> web.StreamResponse | None:
         """Send the request once and relay the answer; None when it is worth another attempt."""
         self.call.attempts += 1
         self.call.tries += 1
-        last, instead = self.call.tries >= MAX_ATTEMPTS, None
+        instead = None
         try:
             async with upstream.send(self._outgoing()) as answer:
                 if answer.status == 200:
@@ -102,10 +115,10 @@ class Relay:
                 body = b"".join([chunk async for chunk in answer.chunks])
                 refusal = error_of(body)
                 failed = Failed(answer.status, refusal.text)
-                again = answer.status in RETRIED and not (answer.final or last)
+                again = answer.status in PASSING and not (answer.final or self._last)
                 instead = None if again or answer.final else self._instead(answer.status, refusal)
                 if not again and instead is None:
-                    return await self._refuse(answer, failed, body)
+                    return await self._refuse(answer, refusal, body)
                 pause = 0.0 if instead else _pause(self.call.tries, answer.headers.get("retry-after"))
         except RateLimited as problem:
             instead = self._instead(problem.status)
@@ -114,7 +127,7 @@ class Relay:
             failed, pause = Failed(problem.status, str(problem)), 0.0
         except UpstreamLost as problem:
             self.call.lost += problem.sent
-            if self._begun or last:
+            if self._begun or self._last:
                 raise
             failed, pause = Failed(None, str(problem), problem.sent), _pause(self.call.tries, None)
         if not self._wanted():
@@ -123,6 +136,10 @@ class Relay:
         await self.door.retried(self.call, failed, pause, instead)
         await asyncio.sleep(pause)
         return None
+
+    @property
+    def _last(self) -> bool:
+        return self.call.tries >= MAX_ATTEMPTS
 
     def _outgoing(self) -> Outgoing:
         call = self.call
@@ -148,9 +165,18 @@ class Relay:
         gone = status in OVERLOADED or (status == 404 and refusal and refusal.kind == "not_found_error")
         return self.fallback if gone and self.call.model != self.fallback else None
 
-    async def _refuse(self, answer: Answer, failed: Failed, body: bytes) -> web.Response:
-        await self._fail(failed, (answer.headers, body))
-        return web.Response(status=answer.status, headers=answer.headers, body=body)
+    async def _refuse(self, answer: Answer, refusal: ErrorBody, body: bytes) -> web.Response:
+        call = self.call
+        trouble = refused(answer.status, refusal, answer.place, call.model, call.tries)
+        await self._fail(Failed(answer.status, refusal.text), (answer.headers, body), trouble)
+        if trouble.concern == "request" or call.auxiliary:
+            # The CLI can do something about some: it sums up a conversation that is too long, for instance.
+            return web.Response(status=answer.status, headers=answer.headers, body=body)
+        return self._no_more(trouble)
+
+    def _no_more(self, trouble: Trouble) -> web.Response:
+        """End the CLI's asking: of all statuses it is this one that it takes for final, in our words."""
+        return error(402, "billing_error", trouble.problem)
 
     async def _relay(self, answer: Answer) -> web.StreamResponse:
         if "text/event-stream" in answer.headers.get("content-type", "application/json"):
@@ -163,39 +189,47 @@ class Relay:
     async def _relay_stream(self, answer: Answer) -> web.StreamResponse:
         reader = StreamReader()
         first_token: datetime | None = None
-        used: Usage | None = None
         response = web.StreamResponse(headers=answer.headers)
-        self._begun = True
-        with _perhaps_alone():
-            await response.prepare(self.request)
-        try:
-            async for chunk in answer.chunks:
+        waiting = bytearray()
+        used: Usage | None = None
+        parts = _chunks(answer, lambda: used is not None or reader.error is not None)
+        async with contextlib.aclosing(parts) as chunks:
+            async for chunk in chunks:
                 reader.feed(chunk)
                 self.door.alive("reading the model's answer")
                 self.call.message_id = reader.message_id
                 if first_token is None and reader.content_seen:
                     first_token = datetime.now(UTC)
+                if reader.complete and not is_message(reader.message):
+                    raise UpstreamLost("The model's answer has ended, and is no message that can be read.")
+                if not self._begun:
+                    # Until a message begins the attempt can be made again, and nobody has seen it.
+                    waiting += chunk
+                    if not reader.begun:
+                        continue
+                    chunk = bytes(waiting)
+                    self._begun = True
+                    with _perhaps_alone():
+                        await response.prepare(self.request)
                 if reader.complete and used is None:
                     # Only the end has to wait for the commit.
                     before, mark, after = chunk.rpartition(_LAST_EVENT)
                     await _pass_on(response, before)
-                    raw = bytes(reader.raw)
-                    message = reader.message or _summary(reader)
+                    raw, message = bytes(reader.raw), reader.message or {}
                     used = await self.door.completed(self.call, message, first_token, answer.headers, raw)
                     chunk = mark + after
                 await _pass_on(response, chunk)
-        except UpstreamLost:
-            # A break behind the last event takes nothing away: the answer is there, and booked.
-            if used is None:
-                raise
         if used is not None:
             await answer.settle(used.output_tokens)
             return response
         if reader.error is None:
             raise UpstreamLost("The model's answer broke off before its end.")
         problem = f"The model's answer ended in an error: {reader.error.get('message')}"
+        if not self._begun:
+            raise UpstreamLost(problem)
         self.call.lost += 1
-        await self._fail(Failed(None, problem))
+        trouble = lost(problem, self.call.tries) if self._last else None
+        await self._fail(Failed(None, problem), trouble=trouble)
         return response
 
     def _cut_off(self) -> web.StreamResponse:
@@ -204,11 +238,16 @@ class Relay:
             self.request.transport.close()
         return web.Response()
 
-    async def _fail(self, failed: Failed, answered: tuple[Mapping[str, str], bytes] | None = None) -> None:
+    async def _fail(
+        self,
+        failed: Failed,
+        answered: tuple[Mapping[str, str], bytes] | None = None,
+        trouble: Trouble | None = None,
+    ) -> None:
         named = about("model_call_failed", agent_run_id=self.door.run_id, status=failed.status)
         log.info("model call %s failed: %s", self.call.call_id, failed.problem, extra=named)
         with contextlib.suppress(LeaseLost):
-            await self.door.failed(self.call, failed, answered)
+            await self.door.failed(self.call, failed, answered, trouble)
 
 
 def gone(request: web.Request, door: Door) -> bool:
@@ -226,14 +265,23 @@ def _perhaps_alone() -> contextlib.suppress:
     return contextlib.suppress(ConnectionResetError)
 
 
-def _summary(reader: StreamReader) -> dict[str, Any]:
-    """What a message's frame says, when what is inside cannot be read."""
-    return {
-        "id": reader.message_id,
-        "model": reader.model,
-        "stop_reason": reader.stop_reason,
-        "usage": reader.usage,
-    }
+async def _chunks(answer: Answer, ended: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    """What arrives; of an answer that has ended only what comes at once, however its connection goes on."""
+    chunks = aiter(answer.chunks)
+    left_at: float | None = None
+    while True:
+        if ended() and left_at is None:
+            left_at = asyncio.get_running_loop().time() + DRAIN_S
+        try:
+            async with asyncio.timeout_at(left_at):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except (TimeoutError, UpstreamLost, UpstreamSilent):
+            if left_at is None:
+                raise
+            return
+        yield chunk
 
 
 def _pause(attempt: int, retry_after: str | None) -> float:

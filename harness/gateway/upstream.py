@@ -11,7 +11,7 @@ import aiohttp
 
 from harness.errors import GatewayError
 from harness.events import ReplayStopped
-from harness.outbound import LOST, NEVER_SENT, client, proxy_for, said
+from harness.outbound import LOST, NEVER_SENT, client, proxy_for, said, without_password
 from harness.state import named
 
 
@@ -56,14 +56,15 @@ async def _unsettled(output_tokens: int) -> None:
 class Answer:
     """An upstream's answer: HTTP status, the headers worth passing on, and the body as it arrives.
 
-    `final` says that the same request would get the same answer again. `settle` is told how many tokens the
-    answer had when it was read to its end.
+    `final` says that the same request would get the same answer again, `place` who gave it. `settle` is told
+    how many tokens the answer had when it was read to its end.
     """
 
     status: int
     headers: Mapping[str, str]
     chunks: AsyncIterator[bytes]
     final: bool = False
+    place: str = "its address"
     settle: Callable[[int], Awaitable[None]] = _unsettled
 
 
@@ -87,6 +88,15 @@ class RateLimited(GatewayError):
         self.again_s = again_s
 
 
+class UpstreamSilent(GatewayError):
+    """A call that was sent has brought no byte for as long as a service may be silent.
+
+    `again_s` is None, as nobody has told when it will be well.
+    """
+
+    again_s: None = None
+
+
 class CallDropped(GatewayError):
     """A call was given up before it was sent: nobody wants its answer any more."""
 
@@ -103,7 +113,11 @@ class Upstream(Protocol):
     """Something that answers `POST /v1/messages`."""
 
     def send(self, call: Outgoing) -> AbstractAsyncContextManager[Answer]:
-        """Send one request. Raises UpstreamLost, UpstreamStopped, RateLimited or CallDropped."""
+        """Send one request.
+
+        Raises UpstreamLost, UpstreamSilent, UpstreamStopped, RateLimited or CallDropped; reading the answer
+        raises the first two.
+        """
         ...
 
     async def close(self) -> None:
@@ -123,18 +137,23 @@ _OWN = {"host", "connection", "content-length", "transfer-encoding", "accept-enc
     "authorization",
 }
 
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
-"""Seconds. A model may think for minutes before its first token, and pings keep a stream alive after it."""
+CONNECT_S = 10.0
+
+SILENT_S = 900.0
+"""A model may think for minutes before its first token, and pings keep a stream alive after it."""
 
 
 class LiveUpstream:
-    """The Anthropic API, or any endpoint that speaks its Messages API."""
+    """The Anthropic API, or any endpoint that speaks its Messages API; it may be silent for `silent_s`."""
 
-    def __init__(self, base_url: str, api_key: str) -> None:
+    def __init__(self, base_url: str, api_key: str, silent_s: float = SILENT_S) -> None:
         self._url = base_url.rstrip("/") + "/v1/messages"
+        self._place = without_password(base_url)
         self._api_key = api_key
         self._proxy = proxy_for(self._url)
-        self._client = client(_TIMEOUT, auto_decompress=False)
+        self._silent_s = silent_s
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silent_s)
+        self._client = client(timeout, auto_decompress=False)
 
     @asynccontextmanager
     async def send(self, call: Outgoing) -> AsyncIterator[Answer]:
@@ -146,9 +165,11 @@ class LiveUpstream:
             response = await self._client.post(
                 url, data=call.body, headers=passed, proxy=self._proxy, allow_redirects=False
             )
+        except aiohttp.SocketTimeoutError as problem:
+            raise self._silent() from problem
         except LOST as problem:
             raise UpstreamLost(
-                f"The model service could not be reached: {said(problem)}",
+                f"The model service at {self._place} could not be reached: {said(problem)}",
                 sent=not isinstance(problem, NEVER_SENT),
             ) from problem
         async with response:
@@ -158,16 +179,24 @@ class LiveUpstream:
                 for name, value in answered.items()
                 if name in _PASSED_BACK or name.startswith("anthropic-ratelimit")
             }
-            yield Answer(response.status, back, _translated(response.content.iter_any()))
+            chunks = self._translated(response.content.iter_any())
+            yield Answer(response.status, back, chunks, place=self._place)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
+    async def _translated(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except aiohttp.SocketTimeoutError as problem:
+            raise self._silent() from problem
+        except LOST as problem:
+            told = f"The model's answer from {self._place} broke off: {said(problem)}"
+            raise UpstreamLost(told) from problem
 
-async def _translated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in chunks:
-            yield chunk
-    except LOST as problem:
-        raise UpstreamLost(f"The model's answer broke off: {said(problem)}") from problem
+    def _silent(self) -> UpstreamSilent:
+        return UpstreamSilent(
+            f"The model service at {self._place} gave no sign of life for {self._silent_s:g} s."
+        )

@@ -23,8 +23,7 @@ OLDEST_DUE = Metric(
 MOST_CLAIMS = Metric(
     "harness_sessions_most_claims",
     "gauge",
-    "How often, at most, workers have taken a session up since a model call of it was answered; "
-    f"{_OF_THE_STORE}.",
+    f"How often, at most, workers have taken a session up since it last got on; {_OF_THE_STORE}.",
     ("tenant", "queue"),
 )
 SPANS_WAITING = Metric(

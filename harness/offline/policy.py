@@ -74,8 +74,6 @@ def _forced(request: Mapping[str, Any]) -> Turn | None:
     tool = read_conversation(request).tools.get(str(choice.get("name")))
     if tool is None:
         return None
-    if choice.get("name") == router.TOOL:
-        return router.route(request, tool["input_schema"])
     filled = conforming(tool.get("input_schema"))
     return Turn("", (ToolUse(str(choice["name"]), filled if isinstance(filled, dict) else {}),))
 
@@ -86,6 +84,8 @@ def _typed(request: Mapping[str, Any]) -> Turn | None:
     wanted = config.get("format") if isinstance(config, dict) else request.get("output_format")
     if not isinstance(wanted, dict) or not isinstance(wanted.get("schema"), dict):
         return None
+    if router.is_decision(wanted["schema"]):
+        return router.route(request, wanted["schema"])
     return Turn(json.dumps(conforming(wanted["schema"]), ensure_ascii=False))
 
 

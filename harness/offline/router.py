@@ -6,41 +6,85 @@ A member that takes a list is passed over as long as there is nothing to put int
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from harness.offline.conversation import ToolUse
 from harness.offline.fill import NOT_DETERMINED, conforming
 from harness.offline.turn import Turn
 
-TOOL = "decide"
+_SAID = re.compile(r"\b((?:exclusive)?(?:min|max)[A-Z]?\w+): (-?\d+(?:\.\d+)?)\b")
+"""A limit of a value, as the strict form of a schema says it in the value's description."""
+
+
+def is_decision(schema: Mapping[str, Any]) -> bool:
+    """Whether an answer of this schema is a router's decision."""
+    return bool(_routes(schema))
 
 
 def route(request: Mapping[str, Any], schema: Mapping[str, Any]) -> Turn:
     """Decide the next thing from what the router is shown: the task, and the results so far."""
     shown = _shown(request)
     results = [result for result in shown.get("results") or () if isinstance(result, dict)]
-    members = [str(name) for name in schema["properties"]["to"]["enum"]]
     done = [result for result in results if result.get("status") == "done"]
-    inputs = schema["properties"]["input"]["anyOf"]
     known, routed = _known(shown, done), {result.get("to") for result in results}
-    tasks = {
-        name: conforming(each, known=known, root=schema) for name, each in zip(members, inputs, strict=False)
-    }
-    worthwhile = {
-        name
-        for name, each in zip(members, inputs, strict=False)
-        if _has_work(tasks[name], _resolved(each, schema))
-    }
-    name = next((name for name in tasks if name not in routed and name in worthwhile), None)
-    if name is not None:
-        filled = tasks[name]
-        given = {"action": "route", "reason": f"{name} has not worked yet.", "to": name, "input": filled}
-    elif done:
-        given = {"action": "finish", "reason": "Every member has worked.", "result": done[-1].get("number")}
-    else:
-        given = {"action": "help", "reason": "No member came to a result."}
-    return Turn("", (ToolUse(TOOL, given),))
+    for name, given in _routes(schema).items():
+        own = _input_schema(given)
+        task = conforming(own, known=known)
+        if name in routed or not _has_work(task, own):
+            continue
+        filled = json.dumps(task, ensure_ascii=False) if given.get("type") == "string" else task
+        return _decided(action="route", reason=f"{name} has not worked yet.", to=name, input=filled)
+    if done:
+        return _decided(action="finish", reason="Every member has worked.", result=done[-1].get("number"))
+    return _decided(action="help", reason="No member came to a result.")
+
+
+def _decided(**decision: Any) -> Turn:
+    return Turn(json.dumps({"decision": decision}, ensure_ascii=False))
+
+
+def _routes(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The schemas of the members' inputs by their names, in the order they are offered."""
+    match schema:
+        case {"properties": {"decision": {"anyOf": list(branches)}}}:
+            pass
+        case _:
+            return {}
+    found: dict[str, Mapping[str, Any]] = {}
+    for branch in branches:
+        match branch:
+            case {"properties": {"to": {"const": str(name)}, "input": {} as given}}:
+                found[name] = given
+    return found
+
+
+def _input_schema(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema an input has to fit: where it is given as a text, its description holds it."""
+    if given.get("type") != "string":
+        limited: Mapping[str, Any] = _limited(given)
+        return limited
+    _, _, text = str(given.get("description")).partition(": ")
+    try:
+        schema = json.loads(text)
+    except ValueError:
+        return given
+    return schema if isinstance(schema, dict) else given
+
+
+def _limited(schema: Any) -> Any:
+    """The same schema with the limits that stand in its descriptions."""
+    match schema:
+        case dict():
+            _, brace, said = str(schema.get("description") or "").rpartition("{")
+            limits = {
+                name: float(value) if "." in value else int(value) for name, value in _SAID.findall(said)
+            }
+            return (limits if brace else {}) | {name: _limited(part) for name, part in schema.items()}
+        case list():
+            return [_limited(part) for part in schema]
+        case _:
+            return schema
 
 
 def _shown(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,17 +107,10 @@ def _has_work(task: Any, schema: Mapping[str, Any]) -> bool:
     if not isinstance(task, dict):
         return True
     lists = {name: value for name, value in task.items() if isinstance(value, list)}
-    if any(not lists.get(name, [True]) for name in schema.get("required") or ()):
+    required = schema.get("required")
+    if isinstance(required, list) and any(not value for name, value in lists.items() if name in required):
         return False
     return not any(NOT_DETERMINED in json.dumps(value) for value in lists.values())
-
-
-def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    reference = schema.get("$ref")
-    if not reference:
-        return schema
-    found: Mapping[str, Any] = root["$defs"][str(reference).rpartition("/")[2]]
-    return found
 
 
 def _known(shown: Mapping[str, Any], done: list[dict[str, Any]]) -> dict[str, Any]:

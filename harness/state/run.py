@@ -51,6 +51,7 @@ class ModelCall:
     auxiliary: bool
     model: str
     requested_at: datetime
+    last_turn: bool = False
     attempts: int = 1
     lost: int = 0
     retries: list[dict[str, Any]] = field(default_factory=list)
@@ -95,7 +96,9 @@ class RunState:
     recoveries: int = 0
     steps: int = 0
     calls: int = 0
-    replayed: int = 0
+    auxiliary_calls: int = 0
+    given_again: dict[str, list[int]] = field(default_factory=dict)
+    """The attempts in which a kept answer was given again, by the call that it answered first."""
     settled: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     unpriced: int = 0
@@ -107,6 +110,12 @@ class RunState:
     answered: dict[str, int] = field(default_factory=dict)
     last_call: str | None = None
     took_last_turn: bool = False
+    last_stop: str | None = None
+    """Why the model stopped in the newest answer of a step."""
+    last_blank: bool = False
+    """That answer had neither a text nor a call."""
+    last_turns: int = 0
+    """Answers in a row that it was given as its last."""
     reopened: bool = False
     tools: dict[str, ToolCall] = field(default_factory=dict)
     delegations: dict[str, Delegation] = field(default_factory=dict)
@@ -198,7 +207,8 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
         case ev.AgentRunReopened(limits=limits, answer=answer, by=by):
             run.granted_by += [by] if by else []
             run.status, run.outcome, run.ended_at = "ready", None, None
-            run.limits, run.took_last_turn = limits, False
+            run.limits, run.took_last_turn, run.last_turns = limits, False, 0
+            run.last_stop = None
             _tell(run, answer)
         case ev.AgentRunAnswered(output=output, work_s=work_s):
             _stop(run, "checking", work_s)
@@ -216,9 +226,10 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
             run.help_asked[tool_use_id], run.told = help_, None
         case ev.ModelRequested() as call:
             run.open_calls[call.call_id] = ModelCall(
-                call.call_id, call.request_hash, call.auxiliary, call.model, at
+                call.call_id, call.request_hash, call.auxiliary, call.model, at, call.last_turn
             )
             run.calls += 1
+            run.auxiliary_calls += call.auxiliary
             if not call.auxiliary:
                 run.last_call = call.call_id
                 run.took_last_turn = call.last_turn
@@ -231,13 +242,15 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
             known.retries.append(call.model_dump(include=told))
         case ev.ModelFinished() as call:
             _answer(run, _end_call(run, call.call_id), auxiliary=call.auxiliary)
+            if not call.auxiliary:
+                run.last_stop, run.last_blank = call.stop_reason, call.blank
             run.settled += call.usage
             if call.cost_usd is None:
                 run.unpriced += 1
             else:
                 run.cost_usd += call.cost_usd
         case ev.ModelReplayed() as call:
-            run.replayed += 1
+            run.given_again.setdefault(call.call_id, []).append(run.attempt)
             if not call.auxiliary:
                 run.last_call = call.call_id
         case ev.ModelFailed() as call:
@@ -286,6 +299,8 @@ def part_from_origin(run: RunState, forked: ev.SessionForked) -> None:
     # Not lost: how they end is known, and paid, over there.
     run.open_calls.clear()
     run.cli, run.folders, run.running_since = None, [], None
+    # What was asked in vain there may be asked otherwise here.
+    run.last_stop = None
     if run.status == "running":
         run.status = "ready"
     if run.claude_session_id is not None:
@@ -316,6 +331,8 @@ def _answer(run: RunState, call: ModelCall | None, *, auxiliary: bool) -> None:
     if call is not None:
         run.answered[call.request_hash] = run.answered.get(call.request_hash, 0) + 1
     run.steps += not auxiliary
+    if call is not None and not auxiliary:
+        run.last_turns = run.last_turns + 1 if call.last_turn else 0
     run.reopened = run.reopened and auxiliary
 
 

@@ -39,6 +39,8 @@ class SessionState:
     finished: bool = False
     halted: bool = False
     head: int = 0
+    progress: int = 0
+    """Events by which it has got on."""
     merged: set[str] = field(default_factory=set)
     written: list[Write] = field(default_factory=list)
     root_id: str = ""
@@ -114,6 +116,7 @@ class SessionState:
 
     def _apply_to_run(self, run: RunState, event: ev.Event) -> None:
         apply_to_run(run, event)
+        self.progress += type(event.payload).PROGRESS
         match event.payload:
             case ev.AgentRunStarted():
                 self.halted = False

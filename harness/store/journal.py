@@ -128,6 +128,7 @@ class Journal:
             "id": str(uuid.uuid4()),
             "kind": payload.kind,
             "version": type(payload).VERSION,
+            "progress": type(payload).PROGRESS,
             "token": self.lease.token,
             "agent_run_id": run_id,
             "payload": _text(plain),
@@ -235,7 +236,18 @@ async def kept_response(
     )
     if row is None:
         return None
-    return KeptResponse(conversation, str(row["call_id"]), row["content_type"], zlib.decompress(row["body"]))
+    try:
+        body = zlib.decompress(row["body"])
+    except zlib.error:
+        # One that cannot be read is given to nobody: its reader finds no message in it.
+        body = b""
+    return KeptResponse(conversation, str(row["call_id"]), row["content_type"], body)
+
+
+async def forget_response(database: Database, lease: Lease, run_id: str, conversation: str) -> None:
+    """Drop the response kept for one conversation of an agent run."""
+    names = {"session_id": lease.session_id, "agent_run_id": run_id, "conversation": conversation}
+    await database.run(_RESPONSES["forget_response"], names | {"token": lease.token})
 
 
 async def forget_responses(database: Database, session_id: str, run_id: str) -> None:

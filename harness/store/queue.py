@@ -29,7 +29,7 @@ BUSY_S = 1.0
 
 @dataclass(frozen=True)
 class Claimed:
-    """A session that is this worker's now; `tries` counts claims since a model call was last settled.
+    """A session that is this worker's now; `tries` counts claims since it last got on.
 
     `waited_s` is for how many seconds it could have been claimed.
     """

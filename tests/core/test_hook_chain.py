@@ -189,12 +189,31 @@ async def test_after_a_tool_every_hook_hears_of_it(event: str, on_failure: Liter
     assert told == [expected]
 
 
+@pytest.mark.parametrize("event", ["UserPromptSubmit", "PostToolBatch"])
+async def test_what_hooks_say_before_a_turn_is_told_together(event: str) -> None:
+    """In their order; one that fails, hangs, says nothing or gives no text is left out."""
+
+    def says(told: Any) -> Any:
+        async def speak(run: Run) -> Any:
+            return told
+
+        return speak
+
+    spoken = [says("Two left."), raises, hangs, says(None), says(""), says(7), says("The last one.")]
+    hooks = [Hook(f"h{n}", n, "ignore", before_turn=each) for n, each in enumerate(spoken)]
+    answer = await fire(chain(*hooks, deadline_s=0.05), event=event)
+    told = {"hookEventName": event, "additionalContext": "Two left.\n\nThe last one."}
+    assert answer == {"hookSpecificOutput": told}
+    assert await fire(chain(), event=event) == {}
+
+
 def test_the_sdk_is_told_to_block_on_any_failure_left() -> None:
     """Should the adapter itself fail, the CLI must not run the tool; its own deadline is never the first."""
-    matchers = chain().matchers()
-    assert set(matchers) == {"PreToolUse", "PostToolUse", "PostToolUseFailure"}
-    for (matcher,) in matchers.values():
-        assert matcher.on_failure == "block"
+    matchers: dict[Any, Any] = dict(chain().matchers())
+    before = {"UserPromptSubmit", "PostToolBatch"}
+    assert set(matchers) == {"PreToolUse", "PostToolUse", "PostToolUseFailure"} | before
+    for event, (matcher,) in matchers.items():
+        assert matcher.on_failure == ("continue" if event in before else "block")
         assert matcher.matcher is None
         assert matcher.timeout is not None
         assert matcher.timeout > 60
@@ -203,7 +222,7 @@ def test_the_sdk_is_told_to_block_on_any_failure_left() -> None:
 # -- which hooks are in force
 
 
-BUILT_IN = ["lease", "budget", "delegation", "help", "replay", "snapshot", "spans"]
+BUILT_IN = ["lease", "budget", "delegation", "help", "replay", "snapshot", "limits", "spans"]
 
 PLUGIN = """
 from harness.hooks import Deny, Hook
@@ -235,7 +254,7 @@ def test_the_built_in_hooks_run_in_their_order() -> None:
     """The lease first, the checkpoint after whatever may refuse, the spans last; guards fail closed."""
     hooks = load_hooks(None, Settings())
     assert [hook.name for hook in hooks] == BUILT_IN
-    assert [hook.name for hook in hooks if hook.on_failure == "ignore"] == ["spans"]
+    assert [hook.name for hook in hooks if hook.on_failure == "ignore"] == ["limits", "spans"]
 
 
 async def test_a_projects_hook_joins_at_its_place(project: Path) -> None:
@@ -249,6 +268,7 @@ async def test_a_projects_hook_joins_at_its_place(project: Path) -> None:
         "help",
         "replay",
         "snapshot",
+        "limits",
         "spans",
     ]
     answer = await fire(chain(*load_hooks(project, Settings())))
@@ -258,7 +278,16 @@ async def test_a_projects_hook_joins_at_its_place(project: Path) -> None:
 async def test_a_projects_hook_takes_the_place_of_a_built_in_one(project: Path) -> None:
     """A file of the same name overrides it, with an order of its own."""
     add(project, "budget", order=1)
-    assert names(project) == ["budget", "lease", "delegation", "help", "replay", "snapshot", "spans"]
+    assert names(project) == [
+        "budget",
+        "lease",
+        "delegation",
+        "help",
+        "replay",
+        "snapshot",
+        "limits",
+        "spans",
+    ]
     assert reason(await fire(chain(*load_hooks(project, Settings())))) == "budget"
 
 
@@ -275,6 +304,7 @@ def test_equal_orders_are_settled_by_name(project: Path) -> None:
         "help",
         "replay",
         "snapshot",
+        "limits",
         "spans",
     ]
 
@@ -283,7 +313,7 @@ def test_settings_disable_and_order(project: Path) -> None:
     """What the settings name comes first, in that order; what they disable does not run."""
     add(project, "mine", order=99)
     found = names(project, order=("mine", "spans"), disabled=("budget",))
-    assert found == ["mine", "spans", "lease", "delegation", "help", "replay", "snapshot"]
+    assert found == ["mine", "spans", "lease", "delegation", "help", "replay", "snapshot", "limits"]
 
 
 @pytest.mark.parametrize("given", [{"disabled": ("bugdet",)}, {"order": ("x",)}, {"options": {"y": {}}}])

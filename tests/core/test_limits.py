@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.limits import WRITE_UP_SHARE, Allowed, Refused, more, next_call, spent, time_left_s
+from harness.limits import (
+    WRITE_UP_SHARE,
+    Allowed,
+    Refused,
+    more,
+    nearly_spent,
+    next_call,
+    spent,
+    time_left_s,
+)
 from harness.records import Limits, Usage
 from harness.state import RunState, SessionState
 from harness.state.spent import Spent
@@ -200,3 +209,13 @@ def test_the_stricter_limit_wins() -> None:
     assert wide.tightened(Limits(max_steps=3, timeout_s=5)) == Limits(
         max_steps=3, max_cost_usd=1, timeout_s=5
     )
+
+
+def test_a_run_has_two_last_turns() -> None:
+    """The second is for one that called a tool in the first; a third is refused, though money is left."""
+    known = run(cost_usd=1.9, limits=Limits(max_cost_usd=2), last_turns=1)
+    assert verdict(known) == Allowed("cost")
+    known.last_turns = 2
+    refused = verdict(known)
+    assert isinstance(refused, Refused)
+    assert (refused.reason, nearly_spent(session(known), known)) == ("cost", "cost")

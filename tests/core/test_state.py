@@ -288,7 +288,7 @@ def test_a_session_is_suspended_resumed_asked_and_finished() -> None:
 
 
 def test_events_of_unknown_runs_and_calls_do_no_harm() -> None:
-    """About an unknown run, call, tool or delegation, it changes only head, trace and last sign."""
+    """About an unknown run, call, tool or delegation, it changes only head, trace, progress and last sign."""
     book, run = working()
     before = copy.deepcopy(book.state)
     strangers: list[ev.AnyPayload] = [
@@ -302,7 +302,7 @@ def test_events_of_unknown_runs_and_calls_do_no_harm() -> None:
         book.add(payload, "no such run")
     book.add(finished("x"), "no such run")
     run.last_at = before.runs[run.id].last_at
-    before.head, before.trace = book.state.head, book.state.trace
+    before.head, before.trace, before.progress = book.state.head, book.state.trace, book.state.progress
     assert book.state == before
 
 

@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.kit.routing import decides, is_router, members
 from tests.kit.script import Reply, Request, Tokens, refused, structured, text, tool_use
 
-DECIDE = "decide"
 SEARCH = "mcp__corpus__search"
 NEED_HELP = "mcp__harness__need_help"
 
@@ -94,7 +94,7 @@ class Input(Record):
 
 def crew(request: Request, holds: str = "", slow: bool = False) -> Reply:
     """Play whoever asks. A file `<name>.hold` in the folder `holds` makes an agent wait for `<name>.go`."""
-    reply = _router(request) if request.offers(DECIDE) else _member(request)
+    reply = _router(request) if is_router(request) else _member(request)
     if slow:
         reply = replace(reply, first_token_s=0.3, between_blocks_s=0.2)
     name = who(request)
@@ -105,7 +105,7 @@ def crew(request: Request, holds: str = "", slow: bool = False) -> Reply:
 
 def who(request: Request) -> str:
     """The name of the agent that asks, from its system prompt; "router" for one that routes."""
-    if request.offers(DECIDE):
+    if is_router(request):
         return "router"
     found = re.search(r"I AM (\w+)\.", request.system_text)
     return found[1] if found else ""
@@ -157,9 +157,7 @@ def _member(request: Request) -> Reply:
 
 def _router(request: Request) -> Reply:
     shown = task_of(request)
-    tool = next(tool for tool in request.body["tools"] if tool["name"] == DECIDE)
-    members = tool["input_schema"]["properties"]["to"]["enum"]
-    results = shown["results"]
+    offered, results = list(members(request)), shown["results"]
     used = Tokens(50, 10)
     if results and results[-1]["status"] == "needs_help":
         more = {
@@ -168,12 +166,12 @@ def _router(request: Request) -> Reply:
             "result": results[-1]["number"],
             "told": "Go on.",
         }
-        return Reply([tool_use(DECIDE, more)], usage=used)
-    if len(results) < len(members):
+        return Reply([decides(request, more)], usage=used)
+    if len(results) < len(offered):
         objective = shown["task"].get("objective") or shown["task"].get("question")
         given = {"objective": objective}
-        call = {"action": "route", "reason": "Its turn.", "to": members[len(results)], "input": given}
-        return Reply([tool_use(DECIDE, call)], usage=used)
+        call = {"action": "route", "reason": "Its turn.", "to": offered[len(results)], "input": given}
+        return Reply([decides(request, call)], usage=used)
     done = [result for result in results if result["status"] == "done"]
     last = {"action": "finish", "reason": "All worked.", "result": done[-1]["number"]}
-    return Reply([tool_use(DECIDE, last)], usage=used)
+    return Reply([decides(request, last)], usage=used)

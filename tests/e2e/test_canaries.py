@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import stat
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +19,12 @@ import pytest
 from psycopg import sql
 
 from harness.redaction import REDACTED
-from tests.e2e.running import Command, Desk
+from tests.e2e.running import ROOT, Command, Desk
 from tests.kit.otlp_receiver import OtlpReceiver
-from tests.kit.processes import until_sync
+from tests.kit.processes import API_KEY, tree, until_sync
 from tests.kit.script import Reply, Request, text, tool_use
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
+from tests.toolsets import mcp_notes
 
 KNOWN = "Quiet-Heron-41x77"
 """No form gives it away: it is known because a variable named like a secret holds it."""
@@ -278,3 +280,49 @@ def test_a_session_at_work_keeps_none_either_and_goes_on_without(
     assert leaks(dsn) == {}
     code, whole = desk.run("doctor", "--session", command.session_id)
     assert (code, whole["ok"]) == (0, True), whole
+
+
+SERVERS = f"""
+[mcp_servers.notes]
+command = "{sys.executable}"
+args = ["-m", "tests.toolsets.mcp_notes"]
+env = {{ NOTES_TOKEN = "${{OWN_TOKEN}}", PYTHONPATH = "{ROOT}" }}
+
+[mcp_servers.wiki]
+url = "ADDRESS"
+headers = {{ Authorization = "Bearer ${{WIKI_TOKEN}}" }}
+"""
+
+OWN_TOKEN = "canary-of-the-environment-of-a-server"
+
+
+def test_no_argument_of_any_process_holds_a_secret_or_a_prompt(
+    desk: Desk, api: ScriptedProcess, holds: Path, project: Path
+) -> None:
+    """Any local user can read arguments: of the CLI, of its MCP servers, and of whatever they start."""
+    agent = project / "subagents" / "analyst" / "AGENT.md"
+    agent.write_text(BUNDLE.replace("[corpus, Bash]", "[corpus, Bash, notes, wiki]"))
+    (holds / "third.hold").touch()
+    with mcp_notes.serving(project) as address:
+        (project / "harness.toml").write_text(SERVERS.replace("ADDRESS", address))
+        command = start(desk, OWN_TOKEN=OWN_TOKEN, WIKI_TOKEN=mcp_notes.TOKEN)
+        until_sync(lambda: len(api.calls().messages()) == 3, "the third call", timeout_s=60)
+        (cli,) = command.clis()
+        processes = tree(command.process.pid)
+        said = {process.pid: "\n".join(process.cmdline()) for process in processes}
+        environment = "\n".join(cli.environ().values())
+        kept = [path for path in (project / "harness" / "sessions").rglob("*") if path.is_file()]
+        private = {
+            path: stat.S_IMODE(path.stat().st_mode) & 0o077 for path in kept if _holds(path, OWN_TOKEN)
+        }
+        command.kill(clis_too=True)
+    assert any("mcp_notes" in line for line in said.values()), "the server that is a process is among them"
+    for secret in (*CANARIES.values(), OWN_TOKEN, mcp_notes.TOKEN, API_KEY, "You answer questions."):
+        assert [line for line in said.values() if secret in line] == []
+    for secret in (OWN_TOKEN, mcp_notes.TOKEN, API_KEY):
+        assert secret not in environment
+    assert private == {0o600}, "its value is in a file that nobody else can read"
+
+
+def _holds(path: Path, secret: str) -> bool:
+    return secret in path.read_text(errors="replace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,17 +150,34 @@ class TestMcpServers:
         assert results == [(False, "The tide turns twice a day.")]
 
     @pytest.mark.parametrize(
-        "settings",
-        ['command = "/no/such/program"', 'command = "false"', 'url = "http://127.0.0.1:9/mcp"'],
+        ("settings", "says"),
+        [
+            ('command = "/no/such/program"', "/no/such/program: No such file or directory"),
+            (
+                """command = "sh"\nargs = ["-c", "echo cannot import notes >&2; echo bye >&2; exit 1"]""",
+                "The last it said: cannot import notes | bye",
+            ),
+            ('url = "http://127.0.0.1:9/mcp"', "see that it starts"),
+        ],
         ids=["missing", "ends", "nobody"],
     )
-    def test_without_its_server_no_agent_works(self, desk: Desk, settings: str) -> None:
-        """The session is suspended and says which server is away; it goes on when that is there."""
+    def test_without_its_server_no_agent_works(
+        self, desk: Desk, api: ScriptedProcess, settings: str, says: str
+    ) -> None:
+        """The session is suspended at the first start and says which server is away and what that has said.
+
+        It goes on when the server is there.
+        """
         project(desk, "notes", [(LOOK, {"topic": "tides"})], settings=f"[mcp_servers.notes]\n{settings}\n")
+        began = time.monotonic()
         code, finished = desk.run("run", "What is it?", "--flow", "single")
         assert finished["status"] == "suspended"
         assert code != 0
         assert "The MCP server 'notes' cannot be reached" in finished["problem"]
+        assert says in finished["problem"]
+        assert [run["attempts"] for run in finished["agent_runs"]] == [1]
+        assert api.calls().messages() == []
+        assert time.monotonic() - began < 25, "one start, on a machine with much to do"
         assert finished["report"] is None
         (desk.home / "harness.toml").write_text(self.stdio())
         code, finished = desk.run("resume", finished["session_id"], NOTES_TOKEN=mcp_notes.TOKEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -101,48 +102,31 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_for(bench: Bench) -> 
 # -- the last turn
 
 
-async def sent_last(bench: Bench, request: dict[str, Any]) -> dict[str, Any]:
-    answer = await bench.send(request)
-    assert answer.status_code == 200
-    body: dict[str, Any] = bench.api.calls.messages()[-1].request.body
-    return body
-
-
-async def test_the_last_turn_offers_the_typed_answer_alone(database: Database, api: ScriptedApi) -> None:
-    """Of the tools only StructuredOutput is left, no tool is forced, and the agent is told."""
-    async with bench_on(database, api, limits=Limits(max_steps=2)) as bench:
-        request = step("a", tools=(SEARCH, "StructuredOutput"), tool_choice={"type": "auto"}, temperature=0.5)
-        assert await sent_last(bench, request) == request
-        asked = await sent_last(bench, request)
-        assert [each["name"] for each in asked["tools"]] == ["StructuredOutput"]
-        assert "tool_choice" not in asked
-        assert asked["messages"][:-1] == request["messages"]
-        assert asked["messages"][-1]["role"] == "user"
-        assert asked["messages"][-1]["content"][0]["text"] == "This is the last turn: steps."
-        kept = {name: value for name, value in asked.items() if name not in ("tools", "messages")}
-        assert kept == {name: value for name, value in request.items() if name in kept}
-        (_, _, second, _) = await read_events(bench.database, bench.journal.session_id, after=3)
-        assert isinstance(second.payload, ev.ModelRequested)
-        assert second.payload.last_turn
+async def test_no_request_is_edited(database: Database, api: ScriptedApi) -> None:
+    """Near a limit, in the last turn, after it: what reaches the service is what the agent's CLI has sent."""
+    async with bench_on(database, api, limits=Limits(max_steps=4), budget=1.0) as bench:
+        sent = [
+            json.dumps(
+                step(f"{n}", tools=(SEARCH, "StructuredOutput"), tool_choice={"type": "auto"})
+            ).encode()
+            for n in range(4)
+        ]
+        for body in sent:
+            assert (await bench.send(body)).status_code == 200
+        assert [call.request.raw for call in api.calls.messages()] == sent
+        events = await read_events(bench.database, bench.journal.session_id, after=3)
+        asked = [event.payload for event in events if isinstance(event.payload, ev.ModelRequested)]
+        assert [each.last_turn for each in asked] == [False, False, False, True]
         assert bench.run.took_last_turn
 
 
-async def test_the_last_turn_in_prose_chooses_no_tool(database: Database, api: ScriptedApi) -> None:
-    """The history holds calls, so the tools stay defined; they may just not be chosen."""
-    async with bench_on(database, api, limits=Limits(max_steps=2)) as bench:
-        request = step("a")
-        await bench.send(request)
-        asked = await sent_last(bench, request)
-        assert asked["tools"] == request["tools"]
-        assert asked["tool_choice"] == {"type": "none"}
-
-
-async def test_money_running_out_brings_the_last_turn(database: Database, api: ScriptedApi) -> None:
-    """Near the end of the budget, and the agent is told what it is that ends."""
+async def test_money_running_out_brings_two_last_turns_at_most(database: Database, api: ScriptedApi) -> None:
+    """A second one, should the first have called a tool; then no more, though there is money left."""
     async with bench_on(database, api, budget=1.0) as bench:
         await bench.journal.append(finished("x", cost_usd=0.95), run_id=bench.run.id)
-        asked = await sent_last(bench, step("a"))
-        assert asked["messages"][-1]["content"][0]["text"] == "This is the last turn: cost."
+        codes = [(await bench.send(step(f"{n}"))).status_code for n in range(3)]
+        assert codes == [200, 200, 402]
+        assert len(api.calls.messages()) == 2
 
 
 # -- calls of the CLI's own

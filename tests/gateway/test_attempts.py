@@ -14,8 +14,10 @@ import httpx
 import pytest
 
 from harness.gateway import relay
+from harness.gateway.trouble import Trouble
 from harness.gateway.upstream import Answer, Outgoing, Upstream, UpstreamLost
 from harness.records import Usage
+from harness.stops import why_final
 from harness.store.database import Database
 from tests.kit.gateways import MODEL, SPENT, USED, Bench, bench_on, once, read_into, step
 from tests.kit.processes import until
@@ -58,26 +60,108 @@ async def test_the_service_says_how_long_to_wait(bench: Bench, monkeypatch: pyte
     assert relay.LONGEST_PAUSE_S / 2 <= pauses[3] <= relay.LONGEST_PAUSE_S
 
 
-async def test_a_lasting_refusal_is_passed_on(bench: Bench) -> None:
-    """After the last attempt the client gets the service's own words, and nothing counts as spent."""
+async def test_a_lasting_refusal_is_the_services_trouble(bench: Bench) -> None:
+    """After the last attempt the client hears where and why; nothing is spent, and nobody asks again."""
     bench.api.script = lambda request: refused(529, "Overloaded, really.", retry_after=0)
-    answer = await bench.send()
-    assert answer.status_code == 529
-    assert answer.json()["error"]["message"] == "Overloaded, really."
-    assert answer.headers["retry-after"] == "0"
+    for _ in range(2):
+        answer = await bench.send()
+        assert answer.status_code == 402
+        place = bench.api.base_url
+        told = f"The model service at {place} gave no answer in 5 attempts (529: Overloaded, really.)."
+        assert answer.json()["error"]["message"] == told
+        assert bench.door.trouble == Trouble("service", told)
     assert bench.run.usage == Usage(attempts=relay.MAX_ATTEMPTS)
     failed = await bench.last()
     assert (failed.kind, failed.status, failed.problem) == ("model.failed", 529, "Overloaded, really.")
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413])
-async def test_a_final_refusal_is_not_tried_again(bench: Bench, status: int) -> None:
-    """The same request would be refused again."""
+@pytest.mark.parametrize("status", [400, 413, 418])
+async def test_a_refused_request_is_passed_on(bench: Bench, status: int) -> None:
+    """The same request would be refused again; the CLI may be able to send a better one."""
     bench.api.script = lambda request: refused(status, "No.")
-    answer = await bench.send()
-    assert answer.status_code == status
-    assert bench.run.usage == Usage(attempts=1)
+    for number in (1, 2):
+        answer = await bench.send()
+        assert (answer.status_code, answer.json()["error"]["message"]) == (status, "No.")
+        assert bench.run.usage == Usage(attempts=number)
+    assert bench.door.trouble is not None
+    assert bench.door.trouble.concern == "request"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "problem", "remedy"),
+    [
+        (
+            401,
+            "invalid x-api-key",
+            "does not accept the key",
+            "set ANTHROPIC_API_KEY to a key that it accepts",
+        ),
+        (402, "Pay first.", "cannot pay for the call", "buy credit or raise its limit"),
+        (403, "Not for you.", "does not let this key do it", "use a key that may"),
+        (404, f"model: {MODEL}", f"has no model '{MODEL}'", "name another one with --model"),
+        (404, "Not Found", "There is no Messages API at", "set ANTHROPIC_BASE_URL"),
+        (302, "", "There is no Messages API at", "set ANTHROPIC_BASE_URL"),
+        (400, "Your credit balance is too low to access the API.", "cannot pay", "buy credit"),
+        (400, "You have reached your specified API usage limits.", "cannot pay", "raise its limit"),
+    ],
+)
+async def test_what_concerns_the_account_ends_the_asking(
+    bench: Bench, status: int, said: str, problem: str, remedy: str
+) -> None:
+    """One attempt, a sentence with the address, the service's words and a remedy; no further call is sent."""
+    bench.api.script = lambda request: refused(status, said)
+    for _ in range(2):
+        answer = await bench.send()
+        assert answer.status_code == 402
+        told = answer.json()["error"]["message"]
+        assert problem in told
+        assert bench.api.base_url in told
+        assert remedy in told
+        assert said in told
+    assert bench.door.trouble == Trouble("account", told)
     assert len(bench.api.calls.messages()) == 1
+
+
+async def test_an_answer_ends_the_trouble(bench: Bench) -> None:
+    """What failed before it is not counted against what comes after."""
+    bench.api.script = once(*[refused(529)] * 4, Reply([text("a")]), *[refused(529)] * 4)
+    for _ in range(2):
+        assert (await bench.send()).status_code == 200
+        assert (bench.door.missed, bench.door.trouble) == (0, None)
+
+
+async def test_attempts_are_counted_over_the_clis_own(bench: Bench) -> None:
+    """A stream that breaks is asked for again by the CLI: five attempts are all, whoever makes them."""
+    bench.api.script = lambda request: Reply([text("Half of this.")], fault="cut_mid_block")
+    for _ in range(5):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await bench.send()
+    assert bench.door.trouble is not None
+    assert bench.door.trouble.concern == "service"
+    assert bench.api.base_url in bench.door.trouble.problem
+    answer = await bench.send()
+    assert (answer.status_code, answer.json()["error"]["message"]) == (402, bench.door.trouble.problem)
+    assert len(bench.api.calls.messages()) == 5
+
+
+@pytest.mark.parametrize("stop", ["refusal", "model_context_window_exceeded"])
+async def test_what_the_model_would_do_again_is_not_asked_again(bench: Bench, stop: str) -> None:
+    """Neither the same nor with another word: the answer tells why, and nothing is sent."""
+    bench.api.script = lambda request: Reply([text("No.")], stop_reason=stop)
+    assert (await bench.send()).status_code == 200
+    for request in (step(), step("Why?", "No.", "Please.")):
+        answer = await bench.send(request)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (402, why_final(stop))
+    assert len(bench.api.calls.messages()) == 1
+
+
+async def test_a_cut_answer_may_go_on_but_is_not_asked_for_again(bench: Bench) -> None:
+    """The rest is another request; the same request would be cut off again."""
+    bench.api.script = lambda request: Reply([text("Part.")], stop_reason="max_tokens")
+    assert (await bench.send()).status_code == 200
+    assert (await bench.send(step("Why?", "Part.", "Go on."))).status_code == 200
+    assert (await bench.send()).json()["error"]["message"] == why_final("max_tokens")
+    assert len(bench.api.calls.messages()) == 2
 
 
 async def test_a_service_that_is_away_is_tried_again(
@@ -86,8 +170,11 @@ async def test_a_service_that_is_away_is_tried_again(
     """Connection refused: each attempt is counted, and the client is told to come back, once all failed."""
     async with bench_on(database, api, base_url=f"http://127.0.0.1:{free_port}") as bench:
         answer = await bench.send()
-        assert answer.status_code == 529
-        assert "The model service could not be reached" in answer.json()["error"]["message"]
+        assert answer.status_code == 402
+        told = f"The model service at http://127.0.0.1:{free_port} could not be reached: "
+        assert answer.json()["error"]["message"].startswith(told)
+        assert "refused" in answer.json()["error"]["message"]
+        assert answer.json()["error"]["message"].endswith("(5 attempts).")
         assert bench.run.usage.attempts == relay.MAX_ATTEMPTS
         retried = ["model.retried"] * (relay.MAX_ATTEMPTS - 1)
         assert await bench.kinds() == ["model.requested", *retried, "model.failed"]
@@ -106,7 +193,8 @@ async def test_an_attempt_without_an_answer_is_unattributed(database: Database, 
         await reader.readexactly(length)
         if asked > 1:
             usage = {"input_tokens": 5, "output_tokens": 6}
-            body = json.dumps({"id": "m", "model": MODEL, "content": [], "usage": usage}).encode()
+            message = {"id": "m", "type": "message", "model": MODEL, "content": [], "stop_reason": "end_turn"}
+            body = json.dumps({**message, "usage": usage}).encode()
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
             writer.write(b"connection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
             await writer.drain()

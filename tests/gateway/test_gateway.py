@@ -34,7 +34,7 @@ async def test_an_answer_passes_byte_for_byte(bench: Bench) -> None:
 
 async def test_a_request_passes_byte_for_byte(bench: Bench) -> None:
     """Odd spacing, escapes and unknown fields included; query and headers of the API's own too."""
-    body = json.dumps(step("\ud83d é \x00", metadata={"user_id": "x"}), indent=3).encode()
+    body = json.dumps(step("\U0001f600 é \x00", metadata={"user_id": "x"}), indent=3).encode()
     await bench.http.post(
         "/v1/messages?beta=true",
         content=body,

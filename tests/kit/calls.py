@@ -16,10 +16,15 @@ from typing import Any, Literal
 
 from tests.kit.script import NO_TOKENS, Request, Tokens
 
-Outcome = Literal["open", "completed", "refused", "cut", "client_gone"]
-"""Not ended yet; sent to its end; an HTTP error as scripted; broken off as scripted; the caller went away."""
+Outcome = Literal["open", "completed", "refused", "invalid", "cut", "client_gone"]
+"""Not ended yet; sent to its end; an HTTP error as scripted; refused by a rule of the service, whatever the
+script says; broken off as scripted; the caller went away."""
 
 MESSAGES = "/v1/messages"
+
+
+class InvalidRequests(AssertionError):
+    """Requests that the service would not have taken, or none where a test wanted some."""
 
 
 @dataclass
@@ -27,6 +32,7 @@ class Call:
     """One request and how it ended.
 
     `usage` is what was told to the caller by the end of the reply; None if that point was not reached.
+    `invalid` says which rule of the service it broke, and how; None when it broke none.
     """
 
     request: Request
@@ -38,6 +44,7 @@ class Call:
     usage: Tokens | None = None
     ended_at: float | None = None
     message: dict[str, Any] | None = None
+    invalid: str | None = None
 
     @property
     def is_message(self) -> bool:
@@ -74,7 +81,7 @@ class Calls:
             usage = asdict(call.usage) if call.usage else None
             self._write(
                 event="ended", number=call.request.number, time=call.ended_at,
-                outcome=outcome, status=call.status, usage=usage, message=call.message,
+                outcome=outcome, status=call.status, usage=usage, message=call.message, invalid=call.invalid,
             )  # fmt: skip
 
     def _write(self, **line: Any) -> None:
@@ -104,6 +111,23 @@ class Calls:
         """List the calls whose reply was sent to its end."""
         return [call for call in self.messages(session) if call.outcome == "completed"]
 
+    def invalid(self) -> list[Call]:
+        """List the calls that the service would not have taken."""
+        return [call for call in self.messages() if call.invalid is not None]
+
+    def check(self, *, refuses: bool) -> None:
+        """See that no request broke a rule of the service, or, with `refuses`, that one did.
+
+        Raises:
+            InvalidRequests: it is otherwise.
+        """
+        found = self.invalid()
+        if bool(found) != refuses:
+            which = "".join(f"\n  request {call.request.number}: {call.invalid}" for call in found)
+            raise InvalidRequests(
+                f"The service refuses {len(found)} of {len(self.messages())} requests.{which}"
+            )
+
     def repeated(self, session: str | None = None) -> list[Call]:
         """List the completed calls whose body had been answered completely before: work paid for twice."""
         seen: set[bytes] = set()
@@ -131,4 +155,4 @@ def _replay(calls: list[Call], line: dict[str, Any]) -> None:
     call = calls[line["number"] - 1]
     call.status, call.outcome, call.ended_at = line["status"], line["outcome"], line["time"]
     call.usage = Tokens(**line["usage"]) if line["usage"] else None
-    call.message = line["message"]
+    call.message, call.invalid = line["message"], line["invalid"]

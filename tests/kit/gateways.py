@@ -30,7 +30,9 @@ KEY = "sk-ant-the-real-key"
 PROMPT = "You are the agent of a test."
 SEARCH = "mcp__corpus__search"
 RESUME = "Go on where you were."
-MODEL = "claude-sonnet-4-5"
+MODEL = "claude-sonnet-5-5"
+
+VERSION = {"anthropic-version": "2023-06-01"}
 
 SPENT = Tokens(900, 80, 7, 11)
 USED = Usage(
@@ -104,6 +106,10 @@ class Bench:
         body = json.dumps(request or step()).encode()
         return self.http.stream("POST", "/v1/messages", content=body, headers=self._headers(None, {}))
 
+    def another_sitting(self) -> None:
+        """Let the run ask as it does in another sitting, which knows nothing of the troubles of this one."""
+        self.door.missed, self.door.trouble = 0, None
+
     async def kinds(self) -> list[str]:
         """The kinds of the committed events since the run began."""
         events = await read_events(self.database, self.journal.session_id, after=3)
@@ -132,6 +138,8 @@ async def bench_on(
     paced_for: str | None = None,
     fallback: str | None = None,
     prices: Mapping[str, Price] = PRICES,
+    models: Iterable[str] = (MODEL, "claude-opus-4-5"),
+    silent_s: float = 30.0,
     **given: Any,
 ) -> AsyncIterator[Bench]:
     """Open a gateway for one agent run in front of `api`, or of `base_url`, or of a session's recording.
@@ -140,7 +148,7 @@ async def bench_on(
     """
     journal = await new_journal(database)
     run = await run_at_work(journal, limits, budget, replays=replays, **given)
-    upstream: Upstream = LiveUpstream(base_url or api.base_url, KEY)
+    upstream: Upstream = LiveUpstream(base_url or api.base_url, KEY, silent_s)
     if paced_for is not None:
         upstream = PacedUpstream(upstream, Rates(database, api.base_url, KEY, paced_for))
     if replays is not None:
@@ -151,14 +159,13 @@ async def bench_on(
         run.id,
         frozenset(tools),
         PROMPT,
-        lambda reason: f"This is the last turn: {reason}.",
-        lambda left: f"Left: {left}.",
         RESUME,
+        models={*models, fallback or MODEL},
         prices=prices,
     )
     async with (
         Gateway(upstream, stopping, fallback=fallback) as gateway,
         # Another client than the gateway's own, and no proxy of this machine in between.
-        httpx.AsyncClient(base_url=gateway.base_url, trust_env=False, timeout=30) as http,
+        httpx.AsyncClient(base_url=gateway.base_url, headers=VERSION, trust_env=False, timeout=30) as http,
     ):
         yield Bench(api, database, journal, run, gateway, door, gateway.open_door(door), http)

@@ -1,4 +1,7 @@
-"""The played model as an ASGI application: it asks the script, and sends what it says the way it says."""
+"""The played model as an ASGI application: it asks the script, and sends what it says the way it says.
+
+What the service would refuse it refuses as well, before its script is asked.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.types import Receive, Scope, Send
 
+from harness.offline.rules import refusal_of
 from tests.kit import sse
 from tests.kit.calls import Call, Calls
 from tests.kit.script import Reply, Script, refused
@@ -55,6 +59,12 @@ class PlayedModel:
             await _send_json(send, reply, sse.error_body(reply.status, reply.error))
 
     async def _answer(self, call: Call, send: Send) -> None:
+        if call.is_message and (refusal := refusal_of(call.request.raw, call.request.headers)) is not None:
+            call.status, call.invalid = refusal.status, f"{refusal.message} (the rule: {refusal.rule})"
+            self.calls.ended(call, "invalid")
+            reply = refused(refusal.status, refusal.message)
+            await _send_json(send, reply, refusal.body)
+            return
         reply = (
             self.script(call.request) if call.is_message else refused(404, f"There is no {call.path} here.")
         )
@@ -89,6 +99,7 @@ class PlayedModel:
         for event in sse.opening(message):
             await put(event)
         blocks = message["content"]
+        added = len(blocks) - len(reply.content)
         for index, block in enumerate(blocks):
             if index:
                 await asyncio.sleep(reply.between_blocks_s)
@@ -99,7 +110,7 @@ class PlayedModel:
                 if nth > 1:
                     await asyncio.sleep(reply.between_deltas_s)
                 await put(event)
-            if reply.hold_after == index + 1:
+            if reply.hold_after == index + 1 - added:
                 await _released(reply)
         if reply.fault in ("cut_mid_block", "cut_before_delta"):
             self.calls.ended(call, "cut")

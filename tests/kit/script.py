@@ -111,8 +111,8 @@ class Request:
 
     @property
     def tools(self) -> list[str]:
-        """The names of the tools offered, in order."""
-        return [tool["name"] for tool in self.body.get("tools", ())]
+        """The names of the tools offered, in order; those that are to be loaded later are not yet."""
+        return [tool["name"] for tool in self.body.get("tools", ()) if not tool.get("defer_loading")]
 
     def offers(self, tool: str) -> bool:
         """Say whether a tool of that name is offered."""
@@ -224,6 +224,11 @@ Script = Callable[[Request], Reply]
 def text(value: str) -> Block:
     """Make a text block."""
     return {"type": "text", "text": value}
+
+
+def thinking(value: str = "") -> Block:
+    """Make a thinking block; it is signed when it is sent. Without one, models that think begin with one."""
+    return {"type": "thinking", "thinking": value}
 
 
 def tool_use(name: str, input: Mapping[str, Any], id: str | None = None) -> Block:

@@ -10,7 +10,9 @@
         assert api.calls().served().output_tokens == 40
 
 By hand: `python -m tests.kit.scripted_api --script tests.kit.scripted_api:generic --log calls.jsonl`.
-Only `POST /v1/messages` exists; anything else is answered with 404 and recorded.
+Only `POST /v1/messages` exists; anything else is answered with 404 and recorded. A request that breaks a rule
+of the service (`harness/offline/rules`) is answered as the service would, and fails the test at the end of
+the block, unless the test says `refuses=True`: then at least one has to.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from tests.kit.script import (
     refused,
     structured,
     text,
+    thinking,
     tool_use,
 )
 
@@ -65,6 +68,7 @@ __all__ = [
     "scripted_process",
     "structured",
     "text",
+    "thinking",
     "tool_use",
 ]
 
@@ -87,11 +91,13 @@ def _server(app: PlayedModel) -> uvicorn.Server:
 class ScriptedApi:
     """The played model in a thread of this process; its script may be exchanged at any time.
 
-    An error raised by a script is raised again at the end of the block.
+    An error raised by a script is raised again at the end of the block, and InvalidRequests where a request
+    broke a rule of the service; with `refuses`, where none did.
     """
 
-    def __init__(self, script: Script = generic, *, log: Path | None = None) -> None:
+    def __init__(self, script: Script = generic, *, log: Path | None = None, refuses: bool = False) -> None:
         self.calls = Calls(log)
+        self.refuses = refuses
         self._app = PlayedModel(script, self.calls)
         self._listener = _listening()
         self._server = _server(self._app)
@@ -126,6 +132,8 @@ class ScriptedApi:
         self._thread.join(10)
         if error is None and self._app.error is not None:
             raise self._app.error
+        if error is None:
+            self.calls.check(refuses=self.refuses)
 
 
 @dataclass(frozen=True)
@@ -143,11 +151,18 @@ class ScriptedProcess:
 
 @contextlib.contextmanager
 def scripted_process(
-    script: str, log: Path, *, given: Mapping[str, Any] | None = None, port: int = 0, host: str = HOST
+    script: str,
+    log: Path,
+    *,
+    given: Mapping[str, Any] | None = None,
+    port: int = 0,
+    host: str = HOST,
+    refuses: bool = False,
 ) -> Iterator[ScriptedProcess]:
     """Run `script` ("module:function") in a process of its own that ends with the block or with this process.
 
     `given` are keyword arguments for the function, as JSON; paths of files that lift a hold, for example.
+    At the end of the block InvalidRequests is raised as by `ScriptedApi`.
     """
     command = [sys.executable, "-m", "tests.kit.scripted_api", "--script", script, "--log", str(log)]
     command += ["--given", json.dumps(dict(given or {})), "--port", str(port), "--host", host]
@@ -162,6 +177,7 @@ def scripted_process(
         if not base_url:
             raise RuntimeError(f"The scripted API did not start with {script!r}; its error is on stderr.")
         yield ScriptedProcess(base_url, log, process)
+        Calls.read(log).check(refuses=refuses)
     finally:
         process.kill()
         process.communicate()

@@ -38,6 +38,9 @@ from tests.kit.scripted_api import ScriptedApi
 Entry = dict[str, Any]
 Decision = Literal["allow", "deny", "defer"]
 
+MODEL, SMALL, OLD = "claude-sonnet-5-5", "claude-haiku-5-5", "claude-sonnet-4-5"
+"""The model that agents of the kit ask, another of today, and an old one, which hears remarks otherwise."""
+
 SYSTEM_PROMPT = "You are the agent of a test."
 ECHO, LOOK, DELEGATE = "mcp__t__echo", "mcp__t__look", "mcp__t__delegate"
 """The tools every agent of the kit has; `look` is declared read-only."""
@@ -169,7 +172,7 @@ class Bench:
             "allowed_tools": [ECHO, LOOK, DELEGATE],
             "mcp_servers": {"t": self._server()},
             "system_prompt": SYSTEM_PROMPT,
-            "model": "claude-sonnet-4-5",
+            "model": MODEL,
             "session_store": self.store,
             "session_store_flush": "eager",
             "stderr": self.stderr.append,

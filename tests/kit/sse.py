@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from harness.offline.rules import THINKING, first_thinking, thinking_block
 from tests.kit.script import Block, Reply, Request
 
 PROVISIONAL_OUTPUT_TOKENS = 3
@@ -42,6 +43,11 @@ def error_body(status: int, message: str) -> dict[str, Any]:
 def message_of(reply: Reply, request: Request) -> dict[str, Any]:
     """Give the complete message: what a call without streaming answers."""
     content = [_sent(block, request) for block in reply.content]
+    if content and not any(block["type"] in THINKING for block in content):
+        content = [*first_thinking(request.body), *content]
+    for number, block in enumerate(content):
+        if block["type"] == "thinking" and "signature" not in block:
+            content[number] = thinking_block(request.body, content[:number], block["thinking"])
     called = any(block["type"] == "tool_use" for block in content)
     return {
         "id": f"msg_{uuid.uuid4().hex[:24]}",
@@ -80,6 +86,10 @@ def block_events(index: int, block: dict[str, Any], deltas: int) -> list[bytes]:
         case "text":
             start, pieces = {**block, "text": ""}, _pieces(block["text"], deltas)
             changes = [{"type": "text_delta", "text": piece} for piece in pieces]
+        case "thinking":
+            start, pieces = {**block, "thinking": "", "signature": ""}, _pieces(block["thinking"], deltas)
+            changes = [{"type": "thinking_delta", "thinking": piece} for piece in pieces]
+            changes.append({"type": "signature_delta", "signature": block["signature"]})
         case "tool_use":
             start, pieces = {**block, "input": {}}, _pieces(json.dumps(block["input"]), deltas)
             changes = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]

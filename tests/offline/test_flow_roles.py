@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel, Field
 
 from harness.bundles.load import load_bundles
+from harness.offers import Offer
 from harness.offline.policy import respond
+from harness.routing import decision_schema
 
 from .simulator import (
-    CITATION,
-    CLAIM,
     CORPUS_TOOLS,
     NOTICE,
     RESEARCHER_OUTPUT,
@@ -177,42 +178,69 @@ def test_the_router_gives_a_checker_what_was_found(corpus: Corpus) -> None:
     """Findings are claims to it; as long as there are none, it is passed over."""
     found = {"number": 1, "to": "researcher", "status": "done", "output": {"findings": [finding(corpus)]}}
     nothing = {**found, "output": {"findings": []}}
-    assert decided([])["to"] == "researcher"
+    assert decided([]) == {
+        "action": "route",
+        "reason": "researcher has not worked yet.",
+        "to": "researcher",
+        "input": {"objective": "Leases"},
+    }
     routed = decided([found])
     assert (routed["to"], routed["input"]["claims"]) == ("fact_checker", [finding(corpus)])
-    assert decided([nothing])["to"] == "writer"
+    told = decided([nothing])
+    assert (told["to"], json.loads(told["input"])) == ("writer", {"question": "Leases?", "findings": []})
     written = {"number": 2, "to": "writer", "status": "done", "output": {"text": "# Report"}}
     assert (decided([nothing, written])["action"], decided([nothing, written])["result"]) == ("finish", 2)
 
 
+class Citation(BaseModel):
+    """Where it stands."""
+
+    source: str
+    quote: str
+
+
+class Claim(BaseModel):
+    """What is said."""
+
+    statement: str
+    citations: list[Citation]
+
+
+class Search(BaseModel):
+    """A member's input in the strict form, but for a limit of size."""
+
+    objective: Annotated[str, Field(max_length=6)]
+
+
+class Check(BaseModel):
+    """One with references."""
+
+    claims: Annotated[list[Claim], Field(min_length=1)]
+
+
+class Write(BaseModel):
+    """One that the strict form cannot say: it is given as JSON text."""
+
+    question: str
+    findings: list[Claim] = []
+    notes: dict[str, str] = {}
+
+
+MEMBERS = {
+    name: Offer(name, schema, "")
+    for name, schema in (("researcher", Search), ("fact_checker", Check), ("writer", Write))
+}
+
+
 def decided(results: list[dict[str, Any]]) -> dict[str, Any]:
     """Ask the router, as a supervisor does."""
-    claims = {"type": "array", "items": {**CLAIM, "$defs": {}}, "minItems": 1}
-    inputs = {
-        "researcher": {"properties": {"objective": TEXT}, "required": ["objective"]},
-        "fact_checker": {"properties": {"claims": claims}, "required": ["claims"]},
-        "writer": {
-            "properties": {"question": TEXT, "findings": claims | {"minItems": 0}},
-            "required": ["question"],
-        },
-    }
-    schema = {
-        "type": "object",
-        "properties": {
-            "action": {"enum": ["route", "finish", "help"]},
-            "to": {"enum": list(inputs)},
-            "input": {"anyOf": [{"type": "object", **each} for each in inputs.values()]},
-        },
-        "$defs": {"Citation": CITATION},
-    }
     message = respond(
         {
             "messages": [
                 {"role": "user", "content": json.dumps({"task": {"question": "Leases?"}, "results": results})}
             ],
-            "tools": [tool("decide", schema)],
-            "tool_choice": {"type": "tool", "name": "decide"},
+            "output_config": {"format": {"type": "json_schema", "schema": decision_schema(MEMBERS)}},
         }
     )
-    decision: dict[str, Any] = message["content"][-1]["input"]
+    decision: dict[str, Any] = json.loads(message["content"][-1]["text"])["decision"]
     return decision

@@ -55,9 +55,10 @@ DEFERRING = Gate(lambda firing: "defer" if firing.tool == DELEGATE else "allow")
 
 
 def asked(bench: Bench) -> list[str]:
-    """What each model call was, in order."""
+    """What each model call was, in order; "bound" had thinking that is bound to what had been left out."""
+    kinds = {"completed": "step", "refused": "too long", "invalid": "bound"}
     return [
-        "summary" if asks_for_summary(call.request) else "step" if call.status == 200 else "too long"
+        "summary" if asks_for_summary(call.request) and not call.invalid else kinds[call.outcome]
         for call in bench.api.calls.messages()
     ]
 
@@ -71,10 +72,14 @@ def boundaries(bench: Bench, run: Run) -> list[Entry]:
 
 
 async def test_a_refusal_as_too_long_is_answered_by_a_summary(bench: Bench) -> None:
-    """On this HTTP 400 the CLI asks for a summary, asks its step again with it, and the run goes on."""
-    bench.api.script = compacting(echo("a"), echo("b"), DONE)
+    """On this HTTP 400 the CLI asks for a summary, asks its step again with it, and the run goes on.
+
+    It keeps the newest turn with its thinking behind the summary, which the service refuses once: the CLI
+    then asks without that thinking.
+    """
+    bench.api.script, bench.api.refuses = compacting(echo("a"), echo("b"), DONE), True
     run = await bench.run()
-    assert asked(bench) == ["step", "step", "too long", "summary", "step"]
+    assert asked(bench) == ["step", "step", "too long", "summary", "bound", "step"]
     assert run.result.result == "done"
     last = bench.api.calls.messages()[-1].request
     assert last.first_user_text.startswith(CONTINUED)
@@ -85,14 +90,16 @@ async def test_a_refusal_as_too_long_is_answered_by_a_summary(bench: Bench) -> N
 
 async def test_the_summary_is_asked_for_like_a_step(bench: Bench) -> None:
     """It offers the agent's tools under the agent's prompt: only its last text tells it from a step."""
-    bench.api.script = compacting(echo("a"), echo("b"), DONE)
+    bench.api.script, bench.api.refuses = compacting(echo("a"), echo("b"), DONE), True
     await bench.run()
     step, summary = (call.request for call in bench.api.calls.messages()[2:4])
     for same in ("tools", "model", "max_tokens", "thinking", "metadata"):
         assert step.body[same] == summary.body[same]
     assert step.body["system"][1:] == summary.body["system"][1:]
     differing = {name for name in step.headers if step.headers[name] != summary.headers[name]}
-    assert differing == {"content-length"}
+    assert differing == {"content-length", "anthropic-beta"}
+    betas = [set(one.headers["anthropic-beta"].split(",")) for one in (step, summary)]
+    assert betas[1] - betas[0] == {"fallback-credit-2026-06-01"}
     assert [asks_for_summary(step), asks_for_summary(summary)] == [False, True]
 
 
@@ -102,14 +109,14 @@ async def test_a_full_window_alone_compacts_only_where_one_is_set(
 ) -> None:
     """A usage near the window's end leads to a summary only with CLAUDE_CODE_AUTO_COMPACT_WINDOW."""
     full = Reply(echo("b").content, usage=Tokens(185_000, 50))
-    bench.api.script = compacting(echo("a"), full, DONE, at=())
+    bench.api.script, bench.api.refuses = compacting(echo("a"), full, DONE, at=()), compacts
     await bench.run(env={"CLAUDE_CODE_AUTO_COMPACT_WINDOW": window} if window else {})
-    assert asked(bench) == ["step", "step", *(["summary"] if compacts else []), "step"]
+    assert asked(bench) == ["step", "step", *(["summary", "bound"] if compacts else []), "step"]
 
 
 async def test_a_compaction_begins_a_second_root(bench: Bench) -> None:
     """The boundary has no parent and names the leaf before it; the summary hangs on it; all else stays."""
-    bench.api.script = compacting(echo("a"), echo("b"), DONE)
+    bench.api.script, bench.api.refuses = compacting(echo("a"), echo("b"), DONE), True
     run = await bench.run()
     entries = bench.store.transcript(run.session)
     (boundary,) = boundaries(bench, run)
@@ -118,7 +125,7 @@ async def test_a_compaction_begins_a_second_root(bench: Bench) -> None:
     assert boundary["logicalParentUuid"] == before[-1]["uuid"]
     (summary,) = [entry for entry in entries if entry.get("isCompactSummary")]
     kept = boundary["compactMetadata"]["preservedSegment"]
-    newest = [entry for entry in before if blocks([entry], "text") and entry["type"] == "assistant"][-1]
+    newest = [entry for entry in before if blocks([entry], "thinking")][-1]
     assert (kept["headUuid"], kept["tailUuid"]) == (newest["uuid"], before[-1]["uuid"])
     assert kept["anchorUuid"] == summary["uuid"]
     assert (summary["type"], summary["message"]["role"]) == ("user", "user")
@@ -135,7 +142,7 @@ async def test_a_compaction_begins_a_second_root(bench: Bench) -> None:
 @pytest.mark.parametrize("ended", [True, False], ids=["ended", "killed after the summary was written"])
 async def test_a_resume_shows_what_the_compaction_left(bench: Bench, ended: bool) -> None:
     """From the harness's view of the store: the summary, the turn kept word for word, and what came after."""
-    bench.api.script = compacting(echo("a"), echo("b"), DONE, DONE)
+    bench.api.script, bench.api.refuses = compacting(echo("a"), echo("b"), DONE, DONE), True
     run = await bench.run()
     entries = bench.store.transcript(run.session)
     if not ended:
@@ -146,14 +153,15 @@ async def test_a_resume_shows_what_the_compaction_left(bench: Bench, ended: bool
     request = bench.api.calls.messages()[-1].request
     assert request.first_user_text.startswith(CONTINUED)
     assert last_results(bench) == [("toolu_b", "echo: b")]
-    said = [block["text"] for m in request.messages if m["role"] == "assistant" for block in m["content"][:1]]
+    answers = [message["content"] for message in request.messages if message["role"] == "assistant"]
+    said = [next(block["text"] for block in answer if block["type"] == "text") for answer in answers]
     assert said == ["I look.", "done" if ended else "No response requested."]
     assert request.last_user_text == "Go on."
 
 
 async def test_a_call_deferred_after_a_compaction_fires_again(bench: Bench) -> None:
     """The marker is written behind the boundary as ever; a resume fires the same id and repeats no call."""
-    bench.api.script = compacting(echo("a"), echo("b"), delegate("d"), DONE)
+    bench.api.script, bench.api.refuses = compacting(echo("a"), echo("b"), delegate("d"), DONE), True
     run = await bench.run(gate=DEFERRING)
     assert run.result.terminal_reason == "tool_deferred"
     calls = len(bench.api.calls.messages())
@@ -167,12 +175,12 @@ async def test_a_call_deferred_after_a_compaction_fires_again(bench: Bench) -> N
 
 async def test_a_deferred_call_whose_result_is_too_much_is_kept(bench: Bench) -> None:
     """Where the first call after a resume is too long, the deferred call keeps its result word for word."""
-    bench.api.script = compacting(echo("a"), delegate("d"), DONE)
+    bench.api.script, bench.api.refuses = compacting(echo("a"), delegate("d"), DONE), True
     run = await bench.run(gate=DEFERRING)
     gate = Gate()
     again = await bench.run(None, gate=gate, resume=run.session)
     assert [firing.id for firing in gate.fired] == ["toolu_d"]
-    assert asked(bench) == ["step", "step", "too long", "summary", "step"]
+    assert asked(bench) == ["step", "step", "too long", "summary", "bound", "step"]
     assert last_results(bench)[0][0] == "toolu_d"
     assert last_results(bench)[0][1].startswith("delegate: d")
     assert again.result.result == "done"
@@ -206,7 +214,7 @@ async def test_a_verbatim_prompt_is_no_command(bench: Bench) -> None:
 @pytest.mark.parametrize(("turns", "subtype"), [(3, "error_max_turns"), (4, "success")])
 async def test_a_compaction_is_no_turn(bench: Bench, turns: int, subtype: str) -> None:
     """Refused steps and summaries do not count towards max_turns: four steps fit in four turns."""
-    bench.api.script = compacting(echo("a"), echo("b"), echo("c"), DONE, at=(1, 2))
+    bench.api.script, bench.api.refuses = compacting(echo("a"), echo("b"), echo("c"), DONE, at=(1, 2)), True
     run = await bench.run(max_turns=turns)
     assert run.result.subtype == subtype
     assert asked(bench).count("summary") == 2

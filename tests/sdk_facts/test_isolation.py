@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from tests.kit.scripted_api import Reply, Request, in_turn, structured, text, tool_use
-from tests.kit.sdk import DELEGATE, ECHO, LOOK, SYSTEM_PROMPT, Bench
+from tests.kit.sdk import DELEGATE, ECHO, LOOK, OLD, SMALL, SYSTEM_PROMPT, Bench
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+COUNT = "<total_tokens>"
+OPENINGS = ("# Environment", "You are powered by", COUNT, "Today's date is")
 OUTPUT = {"type": "json_schema", "schema": SCHEMA}
 
 
@@ -92,24 +94,49 @@ async def test_system_prompt_is_the_last_of_three_blocks(bench: Bench) -> None:
     assert last == SYSTEM_PROMPT
 
 
-async def test_reminders_come_before_the_prompt(bench: Bench) -> None:
-    """The first user message holds four reminders (place, model, token count, date), then the prompt."""
+async def test_system_message_follows_the_prompt(bench: Bench) -> None:
+    """A model of today is told place, model and date by a system message that stays behind the prompt."""
+    bench.api.script = in_turn(Reply([tool_use(ECHO, {"value": "a"})]), Reply([text("done")]))
     await bench.run("What is it?")
+    for call in bench.api.calls.messages():
+        prompt, told, *_ = call.request.messages
+        assert (prompt["role"], prompt["content"]) == ("user", [{"type": "text", "text": "What is it?"}])
+        (said,) = told["content"]
+        assert (told["role"], told["output_config"]) == ("system", call.request.body["output_config"])
+        found = [said["text"].find(opening) for opening in OPENINGS if opening != COUNT]
+        assert found[0] == 0
+        assert found == sorted(found)
+        assert str(bench.home / "work") in said["text"]
+
+
+async def test_reminders_come_before_the_prompt_of_an_old_model(bench: Bench) -> None:
+    """Its first user message holds four reminders (place, model, token count, date), then the prompt."""
+    await bench.run("What is it?", model=OLD)
     (message,) = bench.api.calls.messages()[0].request.messages
     *reminders, prompt = [block["text"] for block in message["content"]]
     told = [re.sub(r"\s+", " ", reminder.removeprefix("<system-reminder>")).strip() for reminder in reminders]
-    openings = ["# Environment", "You are powered by", "<total_tokens>", "Today's date is"]
-    assert [reminder.startswith(opening) for reminder, opening in zip(told, openings, strict=True)] == [
+    assert [reminder.startswith(opening) for reminder, opening in zip(told, OPENINGS, strict=True)] == [
         True
     ] * 4
     assert str(bench.home / "work") in told[0]
     assert prompt == "What is it?"
 
 
-async def test_token_count_is_appended_to_tool_results(bench: Bench) -> None:
-    """A tool's result reaches the model with a reminder of the tokens left inside it, unless just resumed."""
+async def test_token_count_follows_tool_results(bench: Bench) -> None:
+    """The small model of today is told by a system message after a tool's result how many tokens are left."""
     bench.api.script = in_turn(Reply([tool_use(ECHO, {"value": "a"})]), Reply([text("done")]))
-    await bench.run()
+    await bench.run(model=SMALL)
+    *_, result, count = bench.api.calls.messages()[1].request.messages
+    assert [block["type"] for block in result["content"]] == ["tool_result"]
+    (said,) = count["content"]
+    assert count["role"] == "system"
+    assert re.fullmatch(r"<total_tokens>\d+ tokens left</total_tokens>", said["text"])
+
+
+async def test_token_count_is_appended_to_tool_results_of_an_old_model(bench: Bench) -> None:
+    """A tool's result reaches it with a reminder of the tokens left inside it, unless just resumed."""
+    bench.api.script = in_turn(Reply([tool_use(ECHO, {"value": "a"})]), Reply([text("done")]))
+    await bench.run(model=OLD)
     (result,) = bench.api.calls.messages()[1].request.messages[-1]["content"]
     said, reminder = [part["text"] for part in result["content"]]
     assert said == "echo: a\n"

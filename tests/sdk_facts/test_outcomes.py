@@ -9,7 +9,7 @@ import pytest
 from claude_agent_sdk import SystemMessage
 
 from tests.kit.scripted_api import Reply, Request, in_turn, refused, structured, text, tool_use
-from tests.kit.sdk import ECHO, Bench, Gate, Run
+from tests.kit.sdk import ECHO, MODEL, OLD, Bench, Gate, Run
 
 OUTPUT: dict[str, Any] = {
     "type": "json_schema",
@@ -137,12 +137,13 @@ async def test_retry_after_is_waited_for(bench: Bench) -> None:
     assert retries(run)[0]["retry_delay_ms"] >= 1000
 
 
-async def test_400_is_tried_again_without_newer_features(bench: Bench) -> None:
-    """HTTP 400 is repeated at once, twice, with beta features taken away: not identical, and not shown."""
+@pytest.mark.parametrize(("model", "requests"), [(OLD, 3), (MODEL, 6)])
+async def test_400_is_tried_again_without_newer_features(bench: Bench, model: str, requests: int) -> None:
+    """HTTP 400 is repeated at once, with beta features taken away: not identical, and not shown."""
     bench.api.script = lambda request: refused(400, "Bad request.")
-    run = await bench.run(env={"CLAUDE_CODE_MAX_RETRIES": "0"})
-    requests = [call.request for call in bench.api.calls.messages()]
-    assert len({(request.raw, request.headers["anthropic-beta"]) for request in requests}) == 3
+    run = await bench.run(env={"CLAUDE_CODE_MAX_RETRIES": "0"}, model=model)
+    asked = [call.request for call in bench.api.calls.messages()]
+    assert len({(request.raw, request.headers["anthropic-beta"]) for request in asked}) == requests
     assert (retries(run), run.result.api_error_status) == ([], 400)
 
 

@@ -9,7 +9,7 @@ import pytest
 from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError, create_sdk_mcp_server, tool
 
 from tests.kit.scripted_api import Reply, Request, generic, in_turn, text, tool_use
-from tests.kit.sdk import DELEGATE, ECHO, Bench, Gate, Run, blocks
+from tests.kit.sdk import DELEGATE, ECHO, MODEL, SMALL, Bench, Gate, Run, blocks
 
 INTERRUPTED = "[Tool call interrupted: the session ended before this call's result was recorded"
 
@@ -41,15 +41,20 @@ async def test_system_prompt_is_the_recorded_one(bench: Bench) -> None:
 
 
 async def test_system_prompt_can_be_renewed(bench: Bench) -> None:
-    """With snapshot off at the resume the new system prompt is sent."""
+    """With snapshot off at the resume the new system prompt is sent, and thinking from before is refused.
+
+    The CLI then asks again without it.
+    """
+    bench.api.refuses = True
     run = await suspended(bench, system_prompt="The first.")
     renewed = {"type": "custom", "prompt": "The second.", "snapshot": False}
     await bench.run(None, resume=run.session, system_prompt=renewed)
-    assert system_prompts(bench) == ["The first.", "The second."]
+    assert system_prompts(bench) == ["The first.", "The second.", "The second."]
+    assert [call.outcome for call in bench.api.calls.messages()] == ["completed", "invalid", "completed"]
 
 
 async def test_known_tools_keep_their_recorded_form(bench: Bench) -> None:
-    """A resumed session offers the tools it has now, those it knew with the description recorded before."""
+    """A resumed session lists the tools that it began with, as they were, and one that is new is added."""
 
     @tool("delegate", "Another description.", {"value": str})
     async def delegate(args: dict[str, Any]) -> dict[str, Any]:
@@ -63,9 +68,12 @@ async def test_known_tools_keep_their_recorded_form(bench: Bench) -> None:
     server = create_sdk_mcp_server("t", tools=[delegate, added])
     await bench.run(None, gate=Gate(), resume=run.session, mcp_servers={"t": server})
     request = bench.api.calls.messages()[-1].request
-    assert [(offered["name"], offered["description"]) for offered in request.body["tools"]] == [
-        ("mcp__t__added", "Added later."),
-        (DELEGATE, "delegate what is given."),
+    before = bench.api.calls.messages()[0].request
+    added_later = [tool for tool in request.body["tools"] if tool not in before.body["tools"]]
+    assert [tool for tool in request.body["tools"] if tool not in added_later] == before.body["tools"]
+    assert [(tool["name"], tool["defer_loading"]) for tool in added_later] == [("mcp__t__added", True)]
+    assert {"type": "tool_reference", "name": "mcp__t__added"} in [
+        block["tool"] for block in request.messages[-1]["content"] if block["type"] == "tool_addition"
     ]
     assert [result.text for result in request.tool_results()] == ["new code"]
 
@@ -83,13 +91,10 @@ async def test_output_format_and_model_can_change(bench: Bench) -> None:
         gate=Gate(),
         resume=run.session,
         output_format={"type": "json_schema", "schema": second},
-        model="claude-haiku-4-5",
+        model=SMALL,
     )
     assert again.result.structured_output == {"b": "b"}
-    assert [call.request.model for call in bench.api.calls.messages()] == [
-        "claude-sonnet-4-5",
-        "claude-haiku-4-5",
-    ]
+    assert [call.request.model for call in bench.api.calls.messages()] == [MODEL, SMALL]
 
 
 async def test_turn_limit_starts_again(bench: Bench) -> None:

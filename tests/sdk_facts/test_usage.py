@@ -32,7 +32,7 @@ async def test_stored_entries_carry_the_final_usage(bench: Bench) -> None:
     """Each block's entry repeats its message's final usage, so they are to be counted once per message id."""
     run = await two_calls(bench)
     entries = assistant_entries(bench, run)
-    assert [usage_of(entry) for entry in entries] == [FIRST, FIRST, SECOND]
+    assert [usage_of(entry) for entry in entries] == [FIRST, FIRST, FIRST, SECOND, SECOND]
     by_message = {entry["message"]["id"]: usage_of(entry) for entry in entries}
     assert sum(by_message.values(), Tokens(0, 0)) == bench.api.calls.served()
 
@@ -68,7 +68,7 @@ async def test_cut_stream_leaves_the_provisional_usage(bench: Bench) -> None:
     )
     bench.api.script = in_turn(cut, Reply([text("done")], usage=SECOND))
     run = await bench.run(gate=Gate(on_fire=release.set))
-    call, error, last = assistant_entries(bench, run)
-    assert usage_of(call).output_tokens == PROVISIONAL_OUTPUT_TOKENS
+    thought, call, error, *last = assistant_entries(bench, run)
+    assert {usage_of(entry).output_tokens for entry in (thought, call)} == {PROVISIONAL_OUTPUT_TOKENS}
     assert (error["isApiErrorMessage"], usage_of(error).output_tokens) == (True, 0)
-    assert usage_of(last) == SECOND
+    assert [usage_of(entry) for entry in last] == [SECOND, SECOND]

@@ -97,7 +97,7 @@ def _with_all(bench: Bench, model: str) -> Conversation:
         hooks={},
         folder=folder,
         max_turns=None,
-        environment=attempt.environment(folder, (bench.api.base_url, "sk-ant-test-dummy")),
+        environment=attempt.environment(folder, (bench.api.base_url, "sk-ant-test-dummy"), model),
     )
 
 

@@ -17,12 +17,12 @@ from harness.corpus.collect import collect
 from harness.corpus.corpus import Corpus
 from harness.corpus.document import Document, Heading
 from harness.redaction import REDACTED, Redactor
+from harness.results import READ_RESULT, ReadResult, bounded
 from harness.store.database import Database
 from harness.store.embedded import EmbeddedServer
 from harness.store.transcripts import TranscriptStore
 from harness.tool_cache import ToolCache
 from harness.tools import Tool, ToolContext
-from harness.toolserver import READ_RESULT, ReadResult, bounded
 from tests.kit.databases import fresh_database
 from tests.kit.sessions import new_session
 

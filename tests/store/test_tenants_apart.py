@@ -18,6 +18,7 @@ from harness.errors import NoSuchSession, StoreError
 from harness.gateway.replay import read_recorded
 from harness.process_times import started_at
 from harness.replay import replay_report
+from harness.results import READ_RESULT
 from harness.state import RunState
 from harness.store.database import Database
 from harness.store.journal import load_state
@@ -26,7 +27,6 @@ from harness.store.queries import queries
 from harness.store.spans import Outbox
 from harness.survivors import end_survivor
 from harness.tools import Tool, ToolContext, ToolProblem
-from harness.toolserver import READ_RESULT
 from tests.cli.hand_made import keep, worked
 from tests.kit.journals import Book
 

@@ -15,7 +15,7 @@ with own as (
                       -- One that was begun and handed back keeps its turn.
                       when %(status)s = 'queued' then least(due_at, clock_timestamp())
                     end,
-           claims = case when %(kind)s = 'model.finished' then 0 else claims end,
+           claims = case when %(progress)s then 0 else claims end,
            updated_at = clock_timestamp(),
            seen_at = clock_timestamp()
      where id = %(session_id)s
