@@ -89,9 +89,11 @@ def test_the_field_that_is_wrong_is_named() -> None:
 
 async def test_what_may_be_said_is_left_to_the_service(bench: Bench) -> None:
     """NUL and half pairs in texts, unknown blocks and fields, and as many levels as are let in."""
+    bench.api.refuses = True
     request = with_block({"type": "text", "text": "\x00 \ud83d"})
     request["messages"][0]["content"] += [{"type": "brand_new", "x": [1]}, deep(DEEPEST - 10)]
-    assert (await bench.send({**request, "brand_new": {}})).status_code == 200
+    assert (await bench.send({**request, "brand_new": {}})).status_code == 400
+    assert len(bench.api.calls.messages()) == 1, "it is the service that refuses it"
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -114,6 +116,7 @@ def _replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
 
 async def test_no_field_of_a_wrong_type_is_a_fault_of_the_gateway(bench: Bench) -> None:
     """Each place of a full request in turn holds a value of another type."""
+    bench.api.refuses = True
     blocks = [
         {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}},
         {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "y"}]},

@@ -12,7 +12,7 @@ from harness.bundles.bundle import WORK_ELSEWHERE
 from harness.claude import Conversation, converse
 from tests.kit.script import Request
 from tests.kit.scripted_api import Reply, in_turn, text, tool_use
-from tests.kit.sdk import MODEL, Bench
+from tests.kit.sdk import Bench
 
 ALL: dict[str, Any] = {"tools": {"type": "preset", "preset": "claude_code"}}
 """Options of an agent with every tool that the CLI has."""
@@ -97,7 +97,7 @@ def _with_all(bench: Bench, model: str) -> Conversation:
         hooks={},
         folder=folder,
         max_turns=None,
-        environment=attempt.environment(folder, (bench.api.base_url, "sk-ant-test-dummy"), MODEL),
+        environment=attempt.environment(folder, (bench.api.base_url, "sk-ant-test-dummy"), model),
     )
 
 
