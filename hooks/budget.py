@@ -11,10 +11,10 @@ async def guard(call: BeforeTool, run: Run) -> Deny | None:
     results_wait = call.tool == DELEGATE and call.tool_use_id in run.run.delegations
     if call.tool == STRUCTURED_OUTPUT or results_wait:
         return None
-    if reason := spent(run.state, run.run):
-        return Deny(f"Your limit of {reason} is spent. Do not call tools; write up what you have.")
     if run.run.took_last_turn:
         return Deny("This is your last turn, and no tool runs in it. Hand in your answer with what you have.")
+    if reason := spent(run.state, run.run):
+        return Deny(f"Your limit of {reason} is spent. Do not call tools; write up what you have.")
     return None
 
 

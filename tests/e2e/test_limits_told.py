@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
+from benchmarks.comparison.caching import PromptCache, prompt_tokens
 from tests.e2e.running import Desk
-from tests.kit.script import Reply, Request, text, tool_use
+from tests.kit.script import Reply, Request, structured, text, tool_use
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 
 SEARCH = "mcp__corpus__search"
 STEPS = 8
+SAID = "What I have."
+
+PROSE = "output: markdown"
+TYPED = "output_schema: {type: object, properties: {note: {type: string}}, required: [note]}"
 
 BUNDLE = """---
 name: analyst
@@ -23,7 +28,7 @@ role: analyst
 description: Looks things up.
 model: claude-sonnet-5-5
 tools: [corpus]
-output: markdown
+{output}
 limits: {{max_steps: {steps}}}
 ---
 You look things up.
@@ -33,7 +38,7 @@ You look things up.
 def searching(request: Request, obeys: bool = True, holds: str = "") -> Reply:
     """Search in each turn; in the last one write up, or search on, as the model pleases."""
     if obeys and "This is your last turn" in json.dumps(request.messages[-1]):
-        return Reply([text("What I have.")])
+        return Reply([structured({"note": SAID}) if request.answer_schema else text(SAID)])
     go = Path(holds) / f"{request.turn}.go" if holds and request.turn == STEPS - 2 else None
     return Reply([tool_use(SEARCH, {"query": f"tides {request.turn}"})], hold=go)
 
@@ -51,10 +56,15 @@ def api(home: Path, obeys: bool, holds: Path) -> Iterator[ScriptedProcess]:
 
 
 @pytest.fixture
-def project(desk: Desk) -> Desk:
+def output() -> str:
+    return PROSE
+
+
+@pytest.fixture
+def project(desk: Desk, output: str) -> Desk:
     folder = desk.home / "subagents" / "analyst"
     folder.mkdir(parents=True)
-    (folder / "AGENT.md").write_text(BUNDLE.format(steps=STEPS))
+    (folder / "AGENT.md").write_text(BUNDLE.format(steps=STEPS, output=output))
     return desk
 
 
@@ -137,3 +147,15 @@ def test_a_kill_in_between_changes_nothing(project: Desk, api: ScriptedProcess, 
     asked = bodies(api)
     assert len(told(asked[-1])) >= 2
     assert_append_only([asked[STEPS - 3], *asked[STEPS - 1 :]])
+
+
+@pytest.mark.parametrize("output", [PROSE, TYPED], ids=["prose", "typed"])
+def test_the_prompt_cache_lasts_to_the_end(project: Desk, api: ScriptedProcess, holds: Path) -> None:
+    """In the last turn all but what is new is read from the cache, as in every turn before it."""
+    assert start(project, holds).wait() == 3
+    cache = PromptCache()
+    turns = [cache.usage(body, 10.0 * n, 20) for n, body in enumerate(bodies(api))]
+    for number, used in enumerate(turns, start=1):
+        print(f"turn {number}: {used.cache_read_input_tokens} tokens of {prompt_tokens(used)} from the cache")
+    for used in turns[1:]:
+        assert used.cache_read_input_tokens > 0.8 * prompt_tokens(used)

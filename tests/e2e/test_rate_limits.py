@@ -18,7 +18,7 @@ from tests.e2e.scripts import ALONE
 from tests.kit.processes import until_sync
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 
-ANOTHER = "claude-haiku-4-5"
+ANOTHER = "claude-haiku-5-5"
 RUN = ("run", "How?", "--sources", "notes.md", "--flow", "single")
 
 
