@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,6 +16,7 @@ from harness.corpus.collect import SourceFile, collect
 from harness.errors import BadBundle, BadInput
 from harness.flow import AnyNode, Flow, bundles_of, routed
 from harness.flow.read import find_flow
+from harness.offline.rules.families import UNKNOWN, family_of
 from harness.permit import Plea, models_of
 from harness.pricing import Price, check_priced
 from harness.records import MAX_REQUEST_BYTES, Limits
@@ -128,6 +129,8 @@ def check(
             "or choose a flow without supervisors and teams."
         )
     models = models_of(chosen.flow, bundles, settings, model)
+    if upstream == "live":
+        _check_fallback(models, settings.models.fallback)
     if budget_usd is not None and upstream != "offline":
         check_priced(models, settings.price_table)
     return Request(
@@ -146,6 +149,16 @@ def check(
         prices=settings.price_table,
         record=upstream != "direct" and (settings.record if record is None else record),
     )
+
+
+def _check_fallback(models: Iterable[str], fallback: str | None) -> None:
+    for model in models if fallback else ():
+        known = family_of(model)
+        if fallback and known is not UNKNOWN and not family_of(fallback).takes_requests_for(known):
+            raise BadInput(
+                f"The fallback '{fallback}' is of an older kind than '{model}' and refuses the requests that "
+                f"are made for it; name a newer one in harness.toml, under [models]."
+            )
 
 
 def _flow(flow: str | Flow | AnyNode, project: Path | None) -> Flow:

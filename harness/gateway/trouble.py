@@ -47,7 +47,7 @@ def refused(status: int, body: ErrorBody, place: str, model: str, attempts: int 
         )
     if concern == "request":
         return Trouble(concern, f"The model service at {place} refuses the request ({said}).")
-    return Trouble(concern, f"{_what(status, body, place, model)} ({said}); {_remedy(status, body)}.")
+    return Trouble(concern, f"{_what(status, body, place, model)} ({said}); {_remedy(status, body, model)}.")
 
 
 def lost(problem: str, attempts: int) -> Trouble:
@@ -66,7 +66,7 @@ def concern_of(status: int, body: ErrorBody) -> Concern:
 def _what(status: int, body: ErrorBody, place: str, model: str) -> str:
     if status == 401:
         return f"The model service at {place} does not accept the key"
-    if status == 404 and _of_a_model(body):
+    if status == 404 and _of_a_model(body, model):
         return f"The model service at {place} has no model '{model}' for this key"
     if status == 404 or status < 400:
         return f"There is no Messages API at {place}"
@@ -75,16 +75,16 @@ def _what(status: int, body: ErrorBody, place: str, model: str) -> str:
     return f"The account of the key at {place} cannot pay for the call"
 
 
-def _remedy(status: int, body: ErrorBody) -> str:
-    if status == 404 and _of_a_model(body):
+def _remedy(status: int, body: ErrorBody, model: str) -> str:
+    if status == 404 and _of_a_model(body, model):
         return "name another one with --model or under [models] in harness.toml"
     if status == 404 or status < 400:
         return "set ANTHROPIC_BASE_URL to where it is, without /v1/messages"
     return _REMEDIES.get(status, "buy credit or raise its limit there")
 
 
-def _of_a_model(body: ErrorBody) -> bool:
-    return "model" in body.text.lower()
+def _of_a_model(body: ErrorBody, model: str) -> bool:
+    return "model" in body.text.lower() or model in body.text
 
 
 def _times(attempts: int) -> str:

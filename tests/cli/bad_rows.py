@@ -78,6 +78,12 @@ QUESTIONS = (
         ("price", "house-model-2", r"\[prices"),
         prepare=write("harness.toml", '[models]\nfallback = "house-model-2"\n'),
     ),
+    Row(
+        "fallback of an older kind",
+        ("run", "Why?"),
+        ("fallback 'claude-sonnet-4-6'", "older kind than 'claude-", "newer one"),
+        prepare=write("harness.toml", '[models]\nfallback = "claude-sonnet-4-6"\n'),
+    ),
     Row("nobody at work", (*RUN, "--max-concurrent", "0"), ("--max-concurrent", "x>=1")),
     Row("--out exists", (*RUN, "--out", "r.md"), ("r.md exists", "--force"), prepare=write("r.md", "mine")),
     Row("--out nowhere", (*RUN, "--out", "no/r.md"), ("no folder", "make it first")),

@@ -159,7 +159,7 @@ def test_another_model_answers(home: Path, dsn: str, status: int) -> None:
         answered = [call for call in api.calls().messages() if call.status == 200]
         assert {call.request.model for call in answered} == {ANOTHER}
         assert finished["cost_usd"] == pytest.approx(
-            sum(1e-6 * (c.usage.input_tokens + 5 * c.usage.output_tokens) for c in answered if c.usage)
+            sum(1e-7 * (c.usage.input_tokens + 5 * c.usage.output_tokens) for c in answered if c.usage)
         )
         with psycopg.connect(dsn) as connection:
             told = connection.execute(
@@ -169,9 +169,9 @@ def test_another_model_answers(home: Path, dsn: str, status: int) -> None:
         assert told == [(ANOTHER,)]
 
 
-def test_without_a_fallback_a_missing_model_ends_the_run(home: Path, dsn: str) -> None:
-    """Its refusal is told as it is."""
+def test_without_a_fallback_a_missing_model_suspends_the_session(home: Path, dsn: str) -> None:
+    """It concerns the key, and a person is told which model it has not."""
     with served(home, dsn, "without", status=404, instead=ANOTHER) as (desk, _):
         code, finished = desk.run(*RUN)
-        assert (code, finished["status"]) == (1, "failed")
-        assert "claude-sonnet-5-5" in finished["problem"]
+        assert (code, finished["status"]) == (3, "suspended")
+        assert "has no model 'claude-sonnet-5-5' for this key" in finished["problem"]

@@ -32,6 +32,14 @@ class Family:
     system_messages: bool = True
     context: int | None = None
 
+    def takes_requests_for(self, other: Family) -> bool:
+        """Whether the requests that a CLI makes for another family's model can be sent to one of this.
+
+        It asks for adaptive thinking, and speaks by system messages, where the model it knows has them.
+        """
+        thinks = "adaptive" in self.thinking or "adaptive" not in other.thinking
+        return thinks and (self.system_messages or not other.system_messages)
+
 
 UNKNOWN = Family()
 """A model that is in no family: only the rules that hold for all models hold for it."""
