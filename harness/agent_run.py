@@ -165,8 +165,8 @@ class AgentRun:
             raise
         finally:
             await asyncio.to_thread(sweep, folder.root, claude_session_id)
-        trouble = ending.trouble(self._model) if self._session.gateway is None else self._trouble
-        return await conclude(view, ending, trouble, self._worked(), store.broken)
+        trouble = ending.trouble() if self._session.gateway is None else self._trouble
+        return await conclude(view, ending, trouble, self._missed, self._worked(), store.broken)
 
     async def _converse(
         self,

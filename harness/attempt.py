@@ -14,7 +14,7 @@ from pathlib import Path
 import claude_agent_sdk
 
 CLI_RETRIES = "1"
-"""The gateway retries; the CLI does little more, so that one that outlives its parent is soon gone."""
+"""The second try counts as one of the gateway's. There is no third, so an orphan is soon gone."""
 
 CALL_TIMEOUT_S = 3600
 """Seconds after which a client of the gateway gives a call up, which may wait for the rate limit there."""
@@ -94,6 +94,13 @@ def environment(
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
         "BASH_DEFAULT_TIMEOUT_MS": "600000",
         "MAX_MCP_OUTPUT_TOKENS": MCP_TOKENS,
+        # After some turns without a text it asks for a word to the user, which ends in a report that is none.
+        "CLAUDE_CODE_SILENT_TURN_REMINDER": "0",
+        # A call that is silent is for the harness to end. The CLI's own three watchdogs end one after 5
+        # minutes, at most 30, and an event `ping` holds the first off 30 times in a row and no longer.
+        "CLAUDE_ENABLE_STREAM_WATCHDOG": "0",
+        "CLAUDE_ENABLE_BYTE_WATCHDOG": "0",
+        "API_FORCE_IDLE_TIMEOUT": "0",
     }
     if gateway is not None:
         base_url, token = gateway
@@ -103,11 +110,6 @@ def environment(
             "CLAUDE_CONFIG_DIR": str(folder.config),
             "CLAUDE_CODE_MAX_RETRIES": CLI_RETRIES,
             "API_TIMEOUT_MS": str(1000 * max(CALL_TIMEOUT_S, math.ceil(silent_s) + _WAITS_S)),
-            # The gateway ends a call that is silent. The CLI's own three watchdogs end one after 5 minutes,
-            # at most 30, and an event `ping` holds the first of them off 30 times in a row and no longer.
-            "CLAUDE_ENABLE_STREAM_WATCHDOG": "0",
-            "CLAUDE_ENABLE_BYTE_WATCHDOG": "0",
-            "API_FORCE_IDLE_TIMEOUT": "0",
             # No other model than the run's own: not for what the CLI asks beside its steps, not after a
             # refusal, and not in the place of an older model.
             "ANTHROPIC_SMALL_FAST_MODEL": model,

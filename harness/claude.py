@@ -30,7 +30,7 @@ from claude_agent_sdk.types import EffortLevel, HookEvent, McpServerConfig
 from harness.attempt import AttemptFolder, write_private
 from harness.bundles.bundle import WORK_ELSEWHERE
 from harness.gateway.bodies import ErrorBody
-from harness.gateway.trouble import Trouble, refused
+from harness.gateway.trouble import Trouble, concern_of
 from harness.mcp_servers import ExternalServers, last_words, write_servers
 from harness.records import MAX_REQUEST_BYTES
 
@@ -107,11 +107,12 @@ class Ending:
     api_status: int | None = None
     problem: str | None = None
 
-    def trouble(self, model: str) -> Trouble | None:
+    def trouble(self) -> Trouble | None:
         """Why the model call that ended it has no answer, where no gateway has seen it."""
         if self.api_status is None:
             return None
-        return refused(self.api_status, ErrorBody("", self.problem or ""), "its address", model)
+        said = self.problem or f"The model service answered with HTTP {self.api_status}."
+        return Trouble(concern_of(self.api_status, ErrorBody("", said)), said)
 
 
 async def converse(talk: Conversation, on_process: Callable[[int], Awaitable[None]]) -> Ending:

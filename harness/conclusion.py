@@ -13,7 +13,7 @@ from harness.context import MustSuspend, RunView
 from harness.gateway.trouble import Trouble
 from harness.limits import Reason, spent
 from harness.records import Outcome
-from harness.stops import PAUSED, why_final
+from harness.stops import CUT, PAUSED, why_final
 from harness.transcript import Entry, answer_in, has_call_and_marker, whole
 
 _LOOKS, _LOOK_S = 40, 0.05
@@ -21,11 +21,12 @@ _LOOKS, _LOOK_S = 40, 0.05
 
 
 async def conclude(
-    view: RunView, ending: Ending, trouble: Trouble | None, work_s: float, broken: str | None
+    view: RunView, ending: Ending, trouble: Trouble | None, missed: int, work_s: float, broken: str | None
 ) -> Ending | None:
     """Commit an ending after `work_s` seconds of work. It is returned when the run may simply be tried again.
 
-    `trouble` says why its newest model call has no answer, `broken` why its transcript was not stored.
+    `trouble` says why its newest model call has no answer, `missed` how many attempts since its last answer
+    brought none, and `broken` why its transcript was not stored.
 
     Raises:
         LeaseLost: another process advances the session now.
@@ -54,7 +55,7 @@ async def conclude(
             await interrupted(view, "the transcript could not be stored", work_s)
             raise MustSuspend(broken or ending.problem or "The transcript could not be stored.")
         case "api_error":
-            return await _unanswered(view, ending, trouble, work_s)
+            return await _unanswered(view, ending, trouble, missed, work_s)
         case _:
             await interrupted(view, ending.problem or ending.kind, work_s)
             return ending
@@ -78,7 +79,9 @@ async def give_up(view: RunView, ending: Ending) -> None:
     await answering.finish(view, Outcome(status="failed", problem=problem), 0)
 
 
-async def _unanswered(view: RunView, ending: Ending, trouble: Trouble | None, work_s: float) -> Ending | None:
+async def _unanswered(
+    view: RunView, ending: Ending, trouble: Trouble | None, missed: int, work_s: float
+) -> Ending | None:
     """Commit what follows from a model call without a usable answer, by whom that concerns."""
     gateway = view.session.gateway
     if gateway is not None and gateway.limited:
@@ -87,12 +90,13 @@ async def _unanswered(view: RunView, ending: Ending, trouble: Trouble | None, wo
     if trouble is not None and trouble.concern != "request":
         await interrupted(view, trouble.problem, work_s)
         raise MustSuspend(trouble.problem)
+    # What broke off after an answer that was cut off may pass; only the answer itself would come again.
+    problem = trouble.problem if trouble else None if missed else why_final(view.run.last_stop)
     if limit := spent(view.state, view.run):
         await _out_of(view, limit, work_s)
-    elif trouble is not None:
-        await answering.finish(view, Outcome(status="failed", problem=trouble.problem), work_s)
-    elif problem := why_final(view.run.last_stop):
-        text = answer_in(await _own_entries(view))
+    elif problem is not None:
+        cut = view.run.last_stop in CUT
+        text = answer_in(await _own_entries(view), view.run.tellings) if cut else None
         await answering.finish(view, Outcome(status="failed", output=text, problem=problem), work_s)
     else:
         await interrupted(view, ending.problem or ending.kind, work_s)
@@ -102,12 +106,13 @@ async def _unanswered(view: RunView, ending: Ending, trouble: Trouble | None, wo
 
 async def _whole_answer(view: RunView, ending: Ending) -> str | None:
     """The text of an answer; the CLI gives the last part alone of one that was cut off and went on."""
-    if view.bundle.output is not None or ending.text is None:
+    if view.bundle.output is not None or not ending.text:
         return ending.text
+    stored = view.session.redactor.text(ending.text)
     for _ in range(_LOOKS):
-        text = answer_in(await _own_entries(view))
-        if text is not None and text.endswith(ending.text):
-            return text
+        text = answer_in(await _own_entries(view), view.run.tellings)
+        if text is not None and text.endswith(stored):
+            return text.removesuffix(stored) + ending.text
         await asyncio.sleep(_LOOK_S)
     return ending.text
 

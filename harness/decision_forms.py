@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from harness.stops import CUT
+
 DECIDE = "decide"
 
 MAX_TOKENS = 16_000
@@ -26,7 +28,6 @@ FORMS: tuple[Form, ...] = ("text", "strict tool", "tool")
 _OF_FORM = re.compile(
     r"output_config|output_format|structured.outputs?|json.schema|schema|grammar|\bstrict\b", re.IGNORECASE
 )
-_CUT_OFF = ("max_tokens", "model_context_window_exceeded")
 
 
 class NoDecision(ValueError):
@@ -54,7 +55,7 @@ def read(form: Form, answer: Mapping[str, Any]) -> Any:
     Raises:
         NoDecision: there is none.
     """
-    if answer.get("stop_reason") in _CUT_OFF:
+    if answer.get("stop_reason") in CUT:
         raise NoDecision(
             f"Your answer was cut off at {MAX_TOKENS:,} tokens, before its decision was whole. "
             "Decide again, and be brief."

@@ -13,10 +13,10 @@ from harness.settings import Settings
 from harness.state import RunState, SessionState
 
 WRITE_UP_SHARE = 0.9
-"""Of a cost limit: beyond this share the next call is the last, without tools, to write up what there is."""
+"""Of a cost limit: beyond this share the next turn is the last, to write up what there is."""
 
 WARN_SHARE = 0.75
-"""Of a limit: beyond this share the agent is told with each call how much is left."""
+"""Of a limit: beyond this share the agent is told behind each turn's results how much is left."""
 
 LAST_TURNS = 2
 """Answers a run may give as its last: a second where the first called a tool, which is refused."""

@@ -131,7 +131,12 @@ def check(
     models = models_of(chosen.flow, bundles, settings, model)
     if upstream == "live":
         _check_fallback(models, settings.models.fallback)
+    limits = asked.over(
+        Limits(max_cost_usd=settings.limits.max_cost_usd, max_tokens=settings.limits.max_tokens)
+    )
     if budget_usd is not None and upstream != "offline":
+        check_priced(models, settings.price_table)
+    if upstream == "live" and _in_dollars(limits, *(bundle.limits for bundle in used.values())):
         check_priced(models, settings.price_table)
     return Request(
         question=text,
@@ -143,12 +148,14 @@ def check(
         max_concurrent=max_concurrent or settings.limits.max_concurrent,
         models=models,
         asked=asked,
-        limits=asked.over(
-            Limits(max_cost_usd=settings.limits.max_cost_usd, max_tokens=settings.limits.max_tokens)
-        ),
+        limits=limits,
         prices=settings.price_table,
         record=upstream != "direct" and (settings.record if record is None else record),
     )
+
+
+def _in_dollars(*limits: Limits) -> bool:
+    return any(each.max_cost_usd is not None for each in limits)
 
 
 def _check_fallback(models: Iterable[str], fallback: str | None) -> None:

@@ -83,7 +83,7 @@ def resume_point(run: RunState, transcript: Sequence[Entry], *, typed: bool = Fa
     own = entries[earlier:]
     if run.claude_session_id is None or not any(entry.get("type") == "assistant" for entry in own):
         return StartFresh()
-    settled = _settled(own, typed)
+    settled = _settled(own, typed, run.tellings)
     if settled is not None:
         # A reopened run ended once already: that ending is not its outcome, it is to go on from there.
         return Prompt() if run.reopened or not has_heard(run, own) else settled
@@ -115,7 +115,7 @@ def has_heard(run: RunState, entries: Sequence[Entry]) -> bool:
     return sum(told in text for text in texts(entries)) >= run.tellings.count(told)
 
 
-def _settled(entries: Sequence[Entry], typed: bool) -> Settled | None:
+def _settled(entries: Sequence[Entry], typed: bool, told: Sequence[str]) -> Settled | None:
     """The outcome that the last message gave, if it gave one."""
     recent = since_prompt(entries)
     calls, results = tool_calls(recent), tool_results(recent)
@@ -127,7 +127,7 @@ def _settled(entries: Sequence[Entry], typed: bool) -> Settled | None:
     last = next(e for e in reversed(entries) if e.get("type") in ("user", "assistant"))
     if typed or last.get("type") != "assistant" or last["message"].get("stop_reason") != "end_turn":
         return None
-    text = answer_in(entries)
+    text = answer_in(entries, told)
     return None if text is None else Settled(text)
 
 

@@ -1,6 +1,6 @@
-"""A supervisor at work: one call of a small model per decision, typed, and without any CLI process.
+"""A supervisor at work: typed decisions of a small model, without any CLI process.
 
-The call goes through the gateway like every other: checkpointed, budgeted, kept and shown. A decision is in
+Each call goes through the gateway like every other: checkpointed, budgeted, kept and shown. A decision is in
 the journal before anybody works on it.
 """
 
@@ -135,7 +135,7 @@ class RouterRun:
         """Bring about a decision, or the end of the run after as many corrections as there may be."""
         request: dict[str, Any] = {"model": model, "max_tokens": MAX_TOKENS, "system": self._prompt()}
         request |= asked(form, decision_schema(self._view.members))
-        messages: list[Any] = [{"role": "user", "content": self._situation()}]
+        messages: list[Any] = [{"role": "user", "content": self._told()}]
         problem = ""
         for _ in range(CORRECTIONS + 1):
             # The raw answer: signed thinking may come back only as it came, to the last field.
@@ -238,9 +238,14 @@ class RouterRun:
         told = {"task": self._view.run.task.payload, "results": results}
         if self._view.run.told:
             told["told"] = self._view.run.told
-        if limits := self._limits():
-            told["limits"] = limits
         return json.dumps(told, ensure_ascii=False, indent=1)
+
+    def _told(self) -> list[dict[str, str]]:
+        """The situation, and what is left of its limits: a reminder, by which a conversation is not named."""
+        said = [self._situation()]
+        if limits := self._limits():
+            said.append(f"<system-reminder>\n{limits}\n</system-reminder>")
+        return [{"type": "text", "text": text} for text in said]
 
     def _limits(self) -> str:
         """What a router is told of its limits; nothing as long as they are far."""

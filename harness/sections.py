@@ -185,7 +185,7 @@ class Workers(Record):
     max_tries: int = Field(
         default=10,
         ge=1,
-        description="How often in a row a session is taken up without a tool or an agent run of it ending.",
+        description="How often in a row a session is taken up without getting on (docs/workers.md).",
     )
     metrics_port: int | None = Field(
         default=None,

@@ -14,7 +14,7 @@ from harness.records import Limits
 from harness.request import NO_WIRE, named
 from harness.resumable import check_answer, check_resumable, ended_for_good, wanting_help
 from harness.session import Session, Tools
-from harness.state import SessionState
+from harness.state import RunState, SessionState
 from harness.stopping import OnTrouble, for_a_person
 from harness.store.database import Database
 from harness.store.journal import Journal, catch_up
@@ -118,8 +118,15 @@ async def resumed(
     await journal.append(goes_on, status="running")
     if wishes.question is not None:
         await journal.append(ev.SessionAsked(question=wishes.question))
-    told = tools.redactor.text(wishes.answer or "Your limits have been raised.")
     for run in stopped:
         raised = more(run, granted(limits_of(run.agent, tools.bundles), tools.settings))
+        told = tools.redactor.text(wishes.answer or _without_an_answer(run))
         await journal.append(ev.AgentRunReopened(limits=raised, answer=told), run_id=run.id)
     return journal
+
+
+def _without_an_answer(run: RunState) -> str:
+    """What an agent run is told that goes on, where nobody has said anything."""
+    if run.status != "failed" or run.outcome is None:
+        return "Your limits have been raised."
+    return f"It failed: {run.outcome.problem} Try once more, in another way where that can help."

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.redaction import FAILED, REDACTED
-from harness.stops import CUT
+from harness.stops import CUT, PAUSED
 from harness.thinking import is_thinking
 
 Entry = Mapping[str, Any]
@@ -170,32 +170,42 @@ def open_calls(entries: Sequence[Entry]) -> list[ToolUse]:
     ]
 
 
-def answer_in(entries: Sequence[Entry]) -> str | None:
+def answer_in(entries: Sequence[Entry], told: Sequence[str] = ()) -> str | None:
     """The text of the answer that these entries end with; None where they end with none.
 
-    An answer that was cut off at the longest that one may be goes on in the next message: the texts of all
-    its messages are one, without a gap. What was said before the last tool call is not part of it.
+    An answer that was cut off, or paused, goes on in the next message, also after a resume: the texts of all
+    its messages are one, without a gap. What was said before the last tool call is not part of it, nor before
+    a prompt by which its agent was `told` something new.
     """
     parts: list[tuple[object, str]] = []
-    for entry in since_prompt(entries):
-        if entry.get("isApiErrorMessage") or entry.get("type") not in ("user", "assistant"):
+    for entry in entries:
+        if entry.get("type") not in ("user", "assistant") or _is_clis_own(entry):
             continue
         if entry.get("type") == "user":
-            parts = [] if any(block.get("type") == "tool_result" for block in blocks(entry)) else parts
+            prompted = _is_prompt(entry) and not (parts and _goes_on(entries, parts[-1][0]))
+            news = any(word in heard for heard in texts([entry]) for word in told)
+            ended = any(block.get("type") == "tool_result" for block in blocks(entry))
+            parts = [] if prompted or news or ended else parts
             continue
-        texts = "\n\n".join(block["text"] for block in blocks(entry) if block.get("type") == "text")
+        said = "\n\n".join(block["text"] for block in blocks(entry) if block.get("type") == "text")
         if parts and parts[-1][0] == message_id(entry):
             before = parts.pop()[1]
-            texts = "\n\n".join(filter(None, (before, texts)))
-        elif parts and not _cut_off(entries, parts[-1][0]):
+            said = "\n\n".join(filter(None, (before, said)))
+        elif parts and not _goes_on(entries, parts[-1][0]):
             parts = []
-        parts.append((message_id(entry), texts))
+        parts.append((message_id(entry), said))
     return "".join(text for _, text in parts) or None
 
 
-def _cut_off(entries: Iterable[Entry], message: object) -> bool:
+def _is_clis_own(entry: Entry) -> bool:
+    """Whether the CLI has written this in the model's place."""
+    return bool(entry.get("isApiErrorMessage")) or entry["message"].get("model") == "<synthetic>"
+
+
+def _goes_on(entries: Iterable[Entry], message: object) -> bool:
+    """Whether the answer did not end with this message."""
     return any(
-        entry["message"].get("stop_reason") in CUT
+        entry["message"].get("stop_reason") in CUT | {PAUSED}
         for entry in entries
         if entry.get("type") == "assistant" and message_id(entry) == message
     )

@@ -220,5 +220,15 @@ def _assemble(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
         if field != "partial_json":
             content[index][field] = (content[index].get(field) or "") + text
         elif text:
-            content[index]["input"] = json.loads(text)
+            content[index]["input"] = _input(text, message.get("stop_reason"))
     return message
+
+
+def _input(text: str, stop_reason: object) -> Any:
+    """A call's input. Of one that the answer was cut off in nothing can be used, and it does not run."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        if stop_reason in ("tool_use", "end_turn", None):
+            raise
+        return {}

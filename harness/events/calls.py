@@ -37,7 +37,11 @@ class ModelRetried(Payload):
 
 
 class ModelFinished(Payload):
-    """A model call's completed response and what it used; `blank` when it has neither a text nor a call."""
+    """A model call's completed response and what it used.
+
+    `blank` says that it has neither a text nor a call, `replaced` that its model has declined to answer and
+    another one is asked in its place: then it is no step.
+    """
 
     kind: Literal["model.finished"] = "model.finished"
     call_id: str
@@ -49,6 +53,7 @@ class ModelFinished(Payload):
     cost_usd: float | None
     first_token_s: float | None
     blank: bool = False
+    replaced: bool = False
 
 
 class ModelFailed(Payload):

@@ -79,12 +79,14 @@ class Door:
             BudgetSpent: the tenant's budget has no room for it now; nothing was committed.
         """
         if (strange := forbidden(request["model"], self.models)) is not None:
+            self.trouble = Trouble("request", strange.problem)
             return strange
         auxiliary = not self.is_step(request)
         conversation = conversation_key(request, (self.resume_text,), self.redactor)
         if (kept := await self._paid_already(conversation, auxiliary)) is not None:
             return kept
         if (strange := unpriced(request["model"], self.journal.state, self.run, self.prices)) is not None:
+            self.trouble = Trouble("account", strange.problem)
             return strange
         if auxiliary and (refused := too_many_beside(self.run)) is not None:
             return refused
@@ -94,6 +96,7 @@ class Door:
         request_hash = hashlib.sha256(body).hexdigest()
         ordinal = self.run.answered.get(request_hash, 0)
         if not auxiliary and (problem := self._in_vain(asked_before=ordinal > 0)):
+            self.trouble = self.trouble or Trouble("request", problem)
             return Denied(problem)
         call = Call(
             call_id=derived_id(self.run_id, request_hash, ordinal),
@@ -110,12 +113,15 @@ class Door:
         await self._requested(call, request_hash, ordinal, last_turn=verdict.last_turn is not None)
         return call
 
-    async def asked_instead(self, declined: Call, model: str) -> Call:
+    async def asked_instead(self, declined: Call, model: str) -> Call | Refused:
         """Commit a call of another model in the place of one whose model has declined to answer.
 
         Raises:
             BudgetSpent: the tenant's budget has no room for it; nothing was committed.
         """
+        verdict = next_call(self.journal.state, self.run, auxiliary=declined.auxiliary)
+        if isinstance(verdict, Refused):
+            return verdict
         request_hash = hashlib.sha256(declined.body).hexdigest()
         ordinal = self.run.answered.get(request_hash, 0)
         request = {**declined.request, "model": model}
@@ -130,7 +136,7 @@ class Door:
             tries=0,
             lost=0,
         )
-        await self._requested(call, request_hash, ordinal, last_turn=self.run.took_last_turn)
+        await self._requested(call, request_hash, ordinal, last_turn=verdict.last_turn is not None)
         return call
 
     async def _requested(self, call: Call, request_hash: str, ordinal: int, *, last_turn: bool) -> None:
@@ -154,8 +160,8 @@ class Door:
         if self.trouble is not None and self.trouble.concern != "request" and self.missed:
             return self.trouble.problem
         stop = self.run.last_stop
-        # A router asks again in other words; a CLI can only ask for the rest of nothing.
-        same = asked_before or (stop in CUT and self.run.last_blank and self.run.role != "router")
+        # A router asks again in other words, a bounded number of times; a CLI only for the rest of nothing.
+        same = self.run.role != "router" and (asked_before or (stop in CUT and self.run.last_blank))
         return why_final(stop) if stop in AT_ONCE or same else None
 
     async def completed(
@@ -165,10 +171,13 @@ class Door:
         first_token: datetime | None,
         headers: Mapping[str, str],
         body: bytes,
+        *,
+        replaced: bool = False,
     ) -> Usage:
         """Commit a completed response, keep it where it is of use, and give what it used.
 
-        `message` is the Messages API's; `headers` and `body` are all that came.
+        `message` is the Messages API's; `headers` and `body` are all that came. One that is `replaced` is
+        given to nobody: another model is asked.
         """
         self.trouble = None
         self.missed = self.missed if call.auxiliary else 0
@@ -196,11 +205,12 @@ class Door:
                 cost_usd=cost,
                 first_token_s=(first_token - call.began).total_seconds() if first_token else None,
                 blank=not any(block.get("type") in _SAID for block in message.get("content") or ()),
+                replaced=replaced,
             ),
             run_id=self.run_id,
             shown=Shown(output=message.get("content")),
             keep=kept if is_useful(message) else None,
-            record=self._recording(call, 200, headers, body),
+            record=None if replaced else self._recording(call, 200, headers, body),
             entry=call.charge.answered(model, usage if counts else None, cost) if call.charge else None,
         )
         return usage

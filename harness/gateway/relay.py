@@ -28,6 +28,7 @@ from harness.gateway.upstream import (
     UpstreamSilent,
     UpstreamStopped,
 )
+from harness.limits import Refused
 from harness.log_fields import about
 from harness.records import Usage
 from harness.stopping import Stopping
@@ -76,6 +77,7 @@ class Relay:
     limit: Callable[[RateLimited], None]
     """Hears why no model may be called for a long time."""
     _begun: bool = False
+    _between: bool = False
 
     async def run(self, upstream: Upstream) -> web.StreamResponse:
         """Send the request, again while that may help, and relay the answer."""
@@ -134,9 +136,7 @@ class Relay:
                     return await self._refuse(answer, refusal, body)
                 pause = 0.0 if instead else _pause(self.call.tries, answer.headers.get("retry-after"))
         except _Declined:
-            assert self.fallback is not None, "only then an answer is held back"
-            self.call = await self.door.asked_instead(self.call, self.fallback.model)
-            return None
+            return await self._ask_the_fallback()
         except RateLimited as problem:
             instead = self._instead(problem.status)
             if instead is None:
@@ -152,6 +152,16 @@ class Relay:
             raise CallDropped(_DROPPED)
         await self.door.retried(self.call, failed, pause, instead)
         await asyncio.sleep(pause)
+        return None
+
+    async def _ask_the_fallback(self) -> web.StreamResponse | None:
+        assert self.fallback is not None, "only then an answer is held back"
+        # Until the next call is committed there is none that could fail.
+        self._between = True
+        asked = await self.door.asked_instead(self.call, self.fallback.model)
+        if isinstance(asked, Refused):
+            return error(402, "billing_error", asked.problem)
+        self.call, self._between = asked, False
         return None
 
     @property
@@ -207,9 +217,11 @@ class Relay:
             return await self._relay_stream(answer)
         body = b"".join([chunk async for chunk in answer.chunks])
         message = message_of(body)
-        used = await self.door.completed(self.call, message, datetime.now(UTC), answer.headers, body)
+        declined = self._held_back and message["stop_reason"] == "refusal"
+        now = datetime.now(UTC)
+        used = await self.door.completed(self.call, message, now, answer.headers, body, replaced=declined)
         await answer.settle(used.output_tokens)
-        if self._held_back and message["stop_reason"] == "refusal":
+        if declined:
             raise _Declined
         return web.Response(status=answer.status, headers=answer.headers, body=body)
 
@@ -235,8 +247,7 @@ class Relay:
                     if not (reader.complete if self._held_back else reader.begun):
                         continue
                     if self._held_back and reader.stop_reason == "refusal":
-                        raw, message = bytes(reader.raw), reader.message or {}
-                        used = await self.door.completed(self.call, message, first_token, answer.headers, raw)
+                        used = await self._completed(reader, first_token, answer, replaced=True)
                         await answer.settle(used.output_tokens)
                         raise _Declined
                     chunk = bytes(waiting)
@@ -247,8 +258,7 @@ class Relay:
                     # Only the end has to wait for the commit.
                     before, mark, after = chunk.rpartition(_LAST_EVENT)
                     await _pass_on(response, before)
-                    raw, message = bytes(reader.raw), reader.message or {}
-                    used = await self.door.completed(self.call, message, first_token, answer.headers, raw)
+                    used = await self._completed(reader, first_token, answer)
                     chunk = mark + after
                 await _pass_on(response, chunk)
         if used is not None:
@@ -264,6 +274,14 @@ class Relay:
         await self._fail(Failed(None, problem), trouble=trouble)
         return response
 
+    async def _completed(
+        self, reader: StreamReader, first_token: datetime | None, answer: Answer, *, replaced: bool = False
+    ) -> Usage:
+        message, raw = dict(reader.message or {}), bytes(reader.raw)
+        return await self.door.completed(
+            self.call, message, first_token, answer.headers, raw, replaced=replaced
+        )
+
     def _cut_off(self) -> web.StreamResponse:
         """Break the answer off as the upstream's broke off, so that the CLI sees it as it was."""
         if self.request.transport is not None:
@@ -276,6 +294,8 @@ class Relay:
         answered: tuple[Mapping[str, str], bytes] | None = None,
         trouble: Trouble | None = None,
     ) -> None:
+        if self._between:
+            return
         named = about("model_call_failed", agent_run_id=self.door.run_id, status=failed.status)
         log.info("model call %s failed: %s", self.call.call_id, failed.problem, extra=named)
         with contextlib.suppress(LeaseLost):

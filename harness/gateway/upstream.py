@@ -89,12 +89,7 @@ class RateLimited(GatewayError):
 
 
 class UpstreamSilent(GatewayError):
-    """A call that was sent has brought no byte for as long as a service may be silent.
-
-    `again_s` is None, as nobody has told when it will be well.
-    """
-
-    again_s: None = None
+    """A call that was sent has brought no byte for as long as a service may be silent."""
 
 
 class CallDropped(GatewayError):

@@ -241,8 +241,8 @@ def apply_to_run(run: RunState, event: ev.Event) -> None:
             told = {"status", "problem", "lost", "pause_s"} | ({"model"} if call.model else set())
             known.retries.append(call.model_dump(include=told))
         case ev.ModelFinished() as call:
-            _answer(run, _end_call(run, call.call_id), auxiliary=call.auxiliary)
-            if not call.auxiliary:
+            _answer(run, _end_call(run, call.call_id), no_step=call.auxiliary or call.replaced)
+            if not (call.auxiliary or call.replaced):
                 run.last_stop, run.last_blank = call.stop_reason, call.blank
             run.settled += call.usage
             if call.cost_usd is None:
@@ -295,7 +295,7 @@ def part_from_origin(run: RunState, forked: ev.SessionForked) -> None:
     """Leave to the session that was forked what is its own: process, folders, and calls on the wire."""
     for call in run.open_calls.values():
         if call.call_id in forked.answered:
-            _answer(run, call, auxiliary=call.auxiliary)
+            _answer(run, call, no_step=call.auxiliary)
     # Not lost: how they end is known, and paid, over there.
     run.open_calls.clear()
     run.cli, run.folders, run.running_since = None, [], None
@@ -326,14 +326,14 @@ def _lose_open_calls(run: RunState) -> None:
     run.open_calls.clear()
 
 
-def _answer(run: RunState, call: ModelCall | None, *, auxiliary: bool) -> None:
+def _answer(run: RunState, call: ModelCall | None, *, no_step: bool) -> None:
     """Note that a call has brought its answer."""
     if call is not None:
         run.answered[call.request_hash] = run.answered.get(call.request_hash, 0) + 1
-    run.steps += not auxiliary
-    if call is not None and not auxiliary:
+    run.steps += not no_step
+    if call is not None and not no_step:
         run.last_turns = run.last_turns + 1 if call.last_turn else 0
-    run.reopened = run.reopened and auxiliary
+    run.reopened = run.reopened and no_step
 
 
 def _end_call(run: RunState, call_id: str) -> ModelCall | None:

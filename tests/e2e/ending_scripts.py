@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.e2e.scripts import expedition, topic_of
+from tests.kit import sse
 from tests.kit.script import Reply, Request, in_turn, refused, text
 
 
@@ -20,9 +21,33 @@ def stopping(request: Request, reason: str, said: str = "") -> Reply:
     return Reply([text(f"{said}{request.turn}. ")] if said else [], stop_reason=reason)
 
 
-def in_parts(request: Request) -> Reply:
-    """Give a report in two answers, for the first is cut off."""
-    return in_turn(Reply([text("Part 1, ")], stop_reason="max_tokens"), Reply([text("part 2.")]))(request)
+def in_parts(request: Request, go: str = "") -> Reply:
+    """Give a report in two answers, for the first is cut off; the second waits for the file `go`, if any."""
+    last = Reply([text("part 2.")], hold=Path(go) if go else None)
+    return in_turn(Reply([text("Part 1, ")], stop_reason="max_tokens"), last)(request)
+
+
+def cut_in_a_call(request: Request) -> Reply:
+    """Be cut off within a call's input, and then do without it."""
+    if request.turn:
+        return Reply([text("Without it.")])
+    message = sse.message_of(Reply(stop_reason="max_tokens"), request)
+    call = {"type": "tool_use", "id": "toolu_cut", "name": "mcp__corpus__search", "input": {}}
+    begun = {"type": "input_json_delta", "partial_json": '{"que'}
+    events = [
+        *sse.opening(message),
+        sse.event("content_block_start", index=0, content_block=call),
+        sse.event("content_block_delta", index=0, delta=begun),
+        sse.event("content_block_stop", index=0),
+        sse.message_delta(message),
+        sse.message_stop(),
+    ]
+    return Reply(raw=("text/event-stream", b"".join(events)))
+
+
+def pausing(request: Request) -> Reply:
+    """Pause once, as a model may that searches by itself, and end when it is asked to go on."""
+    return in_turn(Reply([text("Wait. ")], stop_reason="pause_turn"), Reply([text("Done.")]))(request)
 
 
 def no_key(request: Request) -> Reply:

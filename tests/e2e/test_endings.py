@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.running import Desk, desk_with_notes
 from tests.e2e.scripts import REPORT, stage_of
+from tests.kit.processes import until_sync
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
 
 ALONE = ("run", "How?", "--sources", "notes.md", "--flow", "single")
@@ -128,6 +129,35 @@ def test_an_answer_in_two_messages_is_one(home: Path, dsn: str) -> None:
     with served(home, dsn, "in_parts") as (desk, api):
         code, finished = desk.run(*ALONE)
         assert (code, finished["report"]) == (0, "Part 1, part 2.")
+        assert len(api.calls().messages()) == 2
+
+
+def test_a_kill_between_two_parts_loses_none(home: Path, dsn: str) -> None:
+    """Nor does it ask for the first again."""
+    go = home / "go"
+    with served(home, dsn, "in_parts", go=str(go)) as (desk, api):
+        command = desk.start(*ALONE)
+        until_sync(lambda: len(api.calls().messages()) == 2, "the second part to be asked for")
+        command.kill(clis_too=True)
+        go.touch()
+        code, finished = desk.run("resume", command.session_id or "")
+        assert (code, finished["report"]) == (0, "Part 1, part 2.")
+        assert [call.outcome for call in api.calls().messages()].count("completed") == 2
+
+
+def test_an_answer_cut_off_within_a_call_is_booked_and_gone_on_from(home: Path, dsn: str) -> None:
+    """The call does not run, and what was said is neither lost nor paid again."""
+    with served(home, dsn, "cut_in_a_call") as (desk, api):
+        code, finished = desk.run(*ALONE)
+        assert (code, finished["report"]) == (0, "Without it.")
+        assert (len(api.calls().messages()), finished["usage"]["unattributed_calls"]) == (2, 0)
+
+
+def test_a_pause_is_no_answer(home: Path, dsn: str) -> None:
+    """The agent goes on in another process."""
+    with served(home, dsn, "pausing") as (desk, api):
+        code, finished = desk.run(*ALONE)
+        assert (code, finished["report"]) == (0, "Wait. Done.")
         assert len(api.calls().messages()) == 2
 
 

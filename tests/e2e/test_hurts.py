@@ -68,7 +68,7 @@ def test_the_service_says_nothing_to_one(desk: Desk, api: ScriptedProcess) -> No
     flow = "flow: {pattern: fan_out, branches: [a, b, d], policy: {kind: best_effort}}"
     code, finished = run(desk, flow, "Go !hang:b")
     assert (code, finished["status"]) == (3, "suspended")
-    assert "The model service gave no sign of life for 6 s" in finished["problem"]
+    assert f"The model service at {api.base_url} gave no sign of life for 6 s" in finished["problem"]
     statuses = {each["agent"]: each["status"] for each in finished["agent_runs"]}
     assert (statuses["a"], statuses["d"]) == ("done", "done")
     assert statuses["b"] not in ("failed", "done")

@@ -117,7 +117,7 @@ def test_a_service_that_falls_silent_suspends_the_session(desk: Desk, api: Scrip
     answers(api, Reply(fault="hang"))
     code, finished = desk.run("run", "Why?", "--flow", "flow.yaml")
     assert (code, finished["status"]) == (3, "suspended")
-    assert finished["problem"] == "The model service gave no sign of life for 3 s."
+    assert finished["problem"] == f"The model service at {api.base_url} gave no sign of life for 3 s."
     assert len(api.calls.messages()) == 1
     # Slower than that in all, with a sign of life in time.
     api.script = lambda request: Reply([text(REPORT)], first_token_s=2.0, between_deltas_s=1.0, deltas=4)

@@ -79,13 +79,21 @@ def bare(messages: list[Any]) -> list[Any]:
     return [{**m, "content": _parts(m["content"])} for m in value]
 
 
+def bare_parts(content: Any) -> list[Any]:
+    """Blocks without those marks."""
+    (message,) = bare([{"role": "system", "content": content}])
+    return list(message["content"])
+
+
 def _parts(content: Any) -> Any:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def assert_append_only(asked: list[dict[str, Any]]) -> None:
-    """Each request begins with all of the one before; tools, prompt and choice are those of the first."""
+    """Each request begins with all of the one before; prompt, tools and choice are those of the first."""
     for before, after in pairwise(asked):
+        # The first block is the CLI's own, and no part of what the model is bound to.
+        assert bare_parts(after["system"])[1:] == bare_parts(before["system"])[1:]
         assert bare(after["messages"])[: len(before["messages"])] == bare(before["messages"])
         for name in ("tools", "tool_choice"):
             assert after.get(name) == before.get(name), name

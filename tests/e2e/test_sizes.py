@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,24 @@ def test_an_output_that_refers_to_itself_is_asked_for_and_checked(desk: Desk, ap
     assert schema is not None
     assert (schema["type"], "$ref" in schema) == ("object", False)
     assert "Moon" in json.dumps(finished["report"])
+
+
+def test_a_long_prompt_is_told_whole(home: Path, dsn: str) -> None:
+    """Longer than any argument of a process may be."""
+    prompt = "You answer questions. " * 10_000
+    script = "tests.kit.scripted_api:generic"
+    with (
+        scripted_process(script, home / "calls.jsonl") as played,
+        closing(Desk(home, played.base_url, dsn)) as desk,
+    ):
+        folder = home / "subagents" / "analyst"
+        folder.mkdir(parents=True)
+        front = "---\nname: analyst\ndescription: Answers.\noutput: markdown\n---\n"
+        (folder / "AGENT.md").write_text(f"{front}{prompt}\n")
+        code, finished = desk.run(*RUN)
+        assert (code, finished["report"]) == (0, "Understood.")
+        (call,) = played.calls().messages()
+        assert prompt.strip() in call.request.system_text
 
 
 @pytest.mark.parametrize(("words", "code"), [(300_000, 0), (7_000_000, 1)])

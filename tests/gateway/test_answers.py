@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from harness.gateway import relay
-from harness.gateway.bodies import MOST_TOKENS, counts_of
+from harness.gateway.bodies import MOST_TOKENS, counts_of, message_in
 from harness.records import Usage
+from harness.stops import why_final
 from harness.store.database import Database
 from harness.wire import stream_of
 from tests.kit.gateways import MODEL, SPENT, USED, Bench, bench_on, once, step
@@ -89,10 +90,11 @@ async def test_what_is_no_message_again_and_again_is_a_service_that_is_away(benc
     """As often as an outage is tried, and nothing is kept that a resume would be given."""
     bench.api.script = lambda request: NONE_AT_ALL["an error"]
     answer = await bench.send()
-    assert (answer.status_code, answer.json()["error"]["type"]) == (529, "overloaded_error")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (402, "billing_error")
     assert "No endpoints found" in answer.text
     assert len(bench.api.calls.messages()) == relay.MAX_ATTEMPTS
     bench.api.script = once()
+    bench.another_sitting()
     await next_process(bench)
     assert b"At last." in (await bench.send()).content
 
@@ -107,8 +109,10 @@ async def next_process(bench: Bench) -> None:
 THINKING = {"type": "thinking", "thinking": "Hm.", "signature": "x"}
 OF_NO_USE = {
     "empty": message(content=[]),
-    "thinking alone": message(THINKING, stop_reason="max_tokens"),
     "blank": message({"type": "text", "text": " \n"}),
+}
+OF_NO_USE_TO_ANYBODY = {
+    "thinking alone": message(THINKING, stop_reason="max_tokens"),
     "a refusal": message(stop_reason="refusal"),
 }
 OF_USE = {
@@ -132,13 +136,33 @@ async def test_an_answer_of_no_use_is_paid_for_and_not_kept(bench: Bench, given:
     assert b"At last." in (await bench.send()).content
 
 
+@pytest.mark.parametrize("reply", [whole, streamed])
+@pytest.mark.parametrize("given", OF_NO_USE_TO_ANYBODY.values(), ids=OF_NO_USE_TO_ANYBODY)
+async def test_an_answer_that_would_come_again_is_neither_kept_nor_asked_for(
+    bench: Bench, given: Any, reply: Any
+) -> None:
+    """A later process hears why, and the model is not asked."""
+    bench.api.script = once(reply(given))
+    await bench.send()
+    await next_process(bench)
+    answer = await bench.send()
+    told = (answer.status_code, answer.json()["error"]["message"])
+    assert told == (402, why_final(given["stop_reason"]))
+    assert len(bench.api.calls.messages()) == 1
+
+
 @pytest.mark.parametrize("given", OF_USE.values(), ids=OF_USE)
 async def test_an_answer_that_an_agent_can_go_on_from_is_kept(bench: Bench, given: Any) -> None:
-    """Also one that was cut off: the agent goes on at its end."""
+    """Also one that was cut off: the agent goes on at its end. Its thinking is left out."""
     bench.api.script = once(streamed(given))
     first = await bench.send()
     await next_process(bench)
-    assert (await bench.send()).content == first.content
+    again = message_in("text/event-stream", (await bench.send()).content)
+    before = message_in("text/event-stream", first.content)
+    assert again is not None
+    assert before is not None
+    said = [block for block in before["content"] if block["type"] != "thinking"]
+    assert again == {**before, "content": said}
     assert len(bench.api.calls.messages()) == 1
 
 

@@ -204,7 +204,7 @@ async def test_the_fallback_answers_what_is_declined(
         assert models(api) == [MODEL, FALLBACK]
         assert await bench.kinds() == ["model.requested", "model.finished"] * 2
         assert bench.run.usage == Usage(input_tokens=1010, output_tokens=25, model_calls=2, attempts=2)
-        assert (bench.run.steps, bench.run.last_stop) == (2, "end_turn")
+        assert (bench.run.steps, bench.run.last_stop) == (1, "end_turn")
 
 
 async def test_what_is_declined_stays_so_by_default(database: Database, api: ScriptedApi) -> None:
@@ -216,3 +216,32 @@ async def test_what_is_declined_stays_so_by_default(database: Database, api: Scr
     async with bench_on(database, api, fallback=FALLBACK, on_refusal=True, prices=PRICES) as bench:
         assert b"rather not" in (await bench.send()).content
         assert models(api)[1:] == [MODEL, FALLBACK]
+
+
+async def test_what_stops_between_the_two_is_gone_on_from(database: Database, api: ScriptedApi) -> None:
+    """A fallback that is away leaves a run that asks again, and is no refusal of its own."""
+
+    def script(request: Request) -> Reply:
+        own = Reply([text("I would rather not.")], stop_reason="refusal", usage=Tokens(10, 5))
+        return own if request.model == MODEL else refused(529, "Overloaded.", retry_after=0)
+
+    api.script = script
+    async with bench_on(database, api, fallback=FALLBACK, on_refusal=True, prices=PRICES) as bench:
+        assert (await bench.send()).status_code == 402
+        assert bench.door.trouble is not None
+        assert bench.door.trouble.concern == "service"
+        assert (bench.run.steps, bench.run.last_stop) == (0, None)
+        bench.another_sitting()
+        api.script = lambda request: Reply([text("Here I am.")], deltas=1)
+        assert b"Here I am." in (await bench.send()).content
+
+
+async def test_a_fallback_without_money_is_not_asked(database: Database, api: ScriptedApi) -> None:
+    """The refusal is booked once."""
+    api.script = lambda request: Reply([text("No.")], stop_reason="refusal", usage=Tokens(2_000_000, 5))
+    async with bench_on(
+        database, api, fallback=FALLBACK, on_refusal=True, prices=PRICES, budget=1.0, upstream="live"
+    ) as bench:
+        assert (await bench.send()).status_code == 402
+        assert models(api) == [MODEL]
+        assert await bench.kinds() == ["model.requested", "model.finished"]

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from harness.gateway.trouble import Trouble
 from harness.liveness import CALL_S, Pulse, Silent
 from harness.records import Usage
 from harness.store.database import Database
@@ -28,9 +29,9 @@ async def test_a_call_that_is_silent_is_given_up_once(bench: Bench) -> None:
     """It is lost, made no second time, and the session hears why."""
     bench.api.script = lambda request: Reply(fault="hang")
     answer = await bench.send()
-    problem = f"The model service gave no sign of life for {SILENT_S:g} s."
+    problem = f"The model service at {bench.api.base_url} gave no sign of life for {SILENT_S:g} s."
     assert (answer.status_code, answer.json()["error"]["message"]) == (402, problem)
-    assert str(bench.gateway.limited) == problem
+    assert bench.door.trouble == Trouble("service", problem)
     assert len(bench.api.calls.messages()) == 1
     assert bench.run.usage == Usage(attempts=1, unattributed_calls=1)
     assert await bench.kinds() == ["model.requested", "model.failed"]
@@ -41,7 +42,8 @@ async def test_silence_within_an_answer_is_the_same(bench: Bench) -> None:
     bench.api.script = lambda request: Reply([text("a"), text("b")], between_blocks_s=60)
     with pytest.raises(httpx.RemoteProtocolError):
         await bench.send()
-    assert "no sign of life" in str(bench.gateway.limited)
+    assert bench.door.trouble is not None
+    assert "no sign of life" in bench.door.trouble.problem
     answer = await bench.send(step(stream=False))
     assert (answer.status_code, "no sign of life" in answer.text) == (402, True)
     assert len(bench.api.calls.messages()) == 1

@@ -66,6 +66,18 @@ def test_a_board_is_worked_on_in_rounds(desk: Desk) -> None:
     assert "heavy" in finished["report"].partition("## What could not be found")[2]
 
 
+@pytest.mark.parametrize("file", ["doubted.yaml", "desk.yaml", "board.toml"])
+def test_the_other_examples_come_to_an_end_too(desk: Desk, file: str) -> None:
+    """Whoever works in them; none of their calls is refused."""
+    assert run(desk, file, QUESTION)["report"]
+
+
+def test_no_example_is_left_out() -> None:
+    """A new one is run here, too."""
+    known = {f"{name}.yaml" for name in (*AGENTS, "blackboard")} | {"doubted.yaml", "desk.yaml", "board.toml"}
+    assert {path.name for path in (ROOT / "examples" / "flows").iterdir()} == known
+
+
 def test_a_plain_question_is_handed_to_one_person(desk: Desk) -> None:
     """The intake tells a question of one part from one of several."""
     finished = run(desk, "handoff", "What is a lease?")
@@ -83,13 +95,17 @@ def test_what_the_documents_do_not_say_ends_in_a_report_too(desk: Desk) -> None:
 
 def run(desk: Desk, pattern: str, question: str) -> dict[str, Any]:
     """Run an example, and give how its session ended."""
-    flow = ROOT / "examples" / "flows" / f"{pattern}.yaml"
+    flow = ROOT / "examples" / "flows" / (pattern if "." in pattern else f"{pattern}.yaml")
     command = desk.start("run", question, "--sources", "docs", "--offline", "--flow", str(flow))
     assert command.wait() == 0, command.errors
     finished = command.finished
     assert finished is not None
     assert finished["status"] == "done", finished
     assert {each["status"] for each in finished["agent_runs"]} == {"done"}
+    used = finished["usage"]
+    assert used["attempts"] == used["model_calls"], (
+        "the service's rules, which are kept offline, refused a call"
+    )
     return finished
 
 

@@ -23,6 +23,13 @@ def switches(bench: Bench, tmp_path: Path) -> dict[str, str]:
     return environment(folder, (bench.api.base_url, "token"), MODEL, 900.0)
 
 
+def test_the_clis_own_watchdogs_are_off(switches: dict[str, str]) -> None:
+    """They would end a call that is silent for five minutes; the gateway does so after `silent_s`."""
+    watchdogs = ("CLAUDE_ENABLE_STREAM_WATCHDOG", "CLAUDE_ENABLE_BYTE_WATCHDOG", "API_FORCE_IDLE_TIMEOUT")
+    assert [switches[name] for name in watchdogs] == ["0", "0", "0"]
+    assert int(switches["API_TIMEOUT_MS"]) > 900_000
+
+
 def refusal(request: Request) -> Reply:
     """What the service answers when its safeguards refuse a request, after which the CLI has other models."""
     message = sse.message_of(Reply(model=request.model, stop_reason="refusal"), request)
@@ -44,8 +51,8 @@ async def test_no_other_model_is_asked_after_a_refusal(
 
 
 async def test_by_itself_the_cli_asks_other_models(bench: Bench) -> None:
-    """It replaces an older one, and goes on with another one after a refusal."""
-    bench.api.script = refusal
+    """It replaces an older one, and goes on with another after a refusal, in a form that the other refuses."""
+    bench.api.script, bench.api.refuses = refusal, True
     await bench.run(model="claude-sonnet-5-5")
     await bench.run(model=MODEL)
     asked = {call.request.model for call in bench.api.calls.messages()}
