@@ -299,7 +299,7 @@ TENANTS = (
     Row(
         "model without a price under a budget",
         ("submit", "Why?", "--flow", "single", "--tenant", "poor", "--model", "gpt-9"),
-        ("price of the model 'gpt-9'", "budget of tokens"),
+        ("price of the model 'gpt-9'", r"\[prices"),
         "main",
     ),
     Row(

@@ -51,7 +51,7 @@ async def test_no_other_model_is_asked_after_a_refusal(
 
 
 async def test_by_itself_the_cli_asks_other_models(bench: Bench) -> None:
-    """It replaces an older one, and goes on with another after a refusal, in a form that the other refuses."""
+    """It replaces an older one, and goes on with another after a refusal, in a form that that refuses."""
     bench.api.script, bench.api.refuses = refusal, True
     await bench.run(model="claude-sonnet-5-5")
     await bench.run(model=MODEL)
