@@ -187,13 +187,13 @@ def answer_in(entries: Sequence[Entry], told: Sequence[str] = ()) -> str | None:
             ended = any(block.get("type") == "tool_result" for block in blocks(entry))
             parts = [] if prompted or news or ended else parts
             continue
-        said = "\n\n".join(block["text"] for block in blocks(entry) if block.get("type") == "text")
+        said = [block["text"] for block in blocks(entry) if block.get("type") == "text"]
         if parts and parts[-1][0] == message_id(entry):
-            before = parts.pop()[1]
-            said = "\n\n".join(filter(None, (before, said)))
+            # Of several texts of one message the last is the answer; the CLI takes it so, too.
+            said = [parts.pop()[1], *said]
         elif parts and not _goes_on(entries, parts[-1][0]):
             parts = []
-        parts.append((message_id(entry), said))
+        parts.append((message_id(entry), said[-1] if said else ""))
     return "".join(text for _, text in parts) or None
 
 

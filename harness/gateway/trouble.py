@@ -46,7 +46,7 @@ def refused(status: int, body: ErrorBody, place: str, model: str, attempts: int 
             concern, f"The model service at {place} gave no answer in {_times(attempts)} ({said})."
         )
     if concern == "request":
-        return Trouble(concern, f"The model service at {place} refuses the request ({said}).")
+        return Trouble(concern, f"The model service refuses the request ({said}).")
     return Trouble(concern, f"{_what(status, body, place, model)} ({said}); {_remedy(status, body, model)}.")
 
 

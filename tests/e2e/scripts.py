@@ -103,7 +103,7 @@ def _alone(request: Request) -> tuple[str, Reply]:
     inputs = {use.id: use.input for use in request.tool_uses()}
     good = [inputs[result.id] for result in request.tool_results() if not result.is_error]
     done = {str(given.get("query") or given.get("source")) for given in good}
-    if "last turn" in request.last_user_text:
+    if "last turn" in str(request.messages[-1]):
         return "so far", Reply([text("So far: the tides.")], usage=Tokens(1000, 50))
     if FOLLOW_UP in str(request.messages):
         return "answer", Reply([text(ANSWER)], usage=Tokens(1000, 50))

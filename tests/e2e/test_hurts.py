@@ -83,13 +83,15 @@ def test_all_have_to_succeed_and_one_does_not(desk: Desk) -> None:
 
 
 def test_a_verifier_that_is_throttled_is_no_refusal(desk: Desk, api: ScriptedProcess) -> None:
-    """The answer passes, and the record says that nobody judged it."""
+    """It is the service that is busy: the session waits with the answer, which nobody has judged yet."""
     flow = "flow: {pattern: agent, agent: a, gate: {verifier: verifier}}"
     code, finished = run(desk, flow, "Go !busy")
-    assert (code, finished["status"]) == (0, "done")
-    assert report(finished)["note"].startswith("a did")
+    assert (code, finished["status"]) == (3, "suspended")
+    assert "429: Too many requests." in finished["problem"]
     statuses = {each["agent"]: each["status"] for each in finished["agent_runs"]}
-    assert statuses == {"a": "done", "verifier": "failed"}
+    assert statuses == {"a": "checking", "verifier": "ready"}
+    asked = [who(call.request) for call in api.calls().messages()]
+    assert asked.count("verifier") == 5
 
 
 def test_a_limit_within_a_subagent_keeps_its_findings(desk: Desk) -> None:
