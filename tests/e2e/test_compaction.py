@@ -73,9 +73,7 @@ KILLED = {
 """The stage held at the kill, and after how many blocks."""
 
 
-@pytest.mark.parametrize(
-    ("stage", "after"), cases(KILLED, {"the summary is being written", "its delegation is pending"})
-)
+@pytest.mark.parametrize(("stage", "after"), cases(KILLED, {"the summary is being written"}))
 def test_killed_around_a_compaction_the_run_goes_on(
     desk: Desk, api: ScriptedProcess, holds: Path, stage: str, after: int
 ) -> None:

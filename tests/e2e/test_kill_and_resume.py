@@ -59,7 +59,7 @@ CASES = {name: (stage, False) for name, stage in STAGES.items()} | {
 
 @pytest.mark.parametrize(
     ("stage", "clis_too"),
-    cases(CASES, {"the delegation is pending", "subagents are at work, and die too", "the report"}),
+    cases(CASES, {"the delegation is pending", "subagents are at work, and die too"}),
 )
 def test_a_killed_run_goes_on_where_it_was(
     desk: Desk, api: ScriptedProcess, holds: Path, stage: tuple[str, int], clis_too: bool
