@@ -6,12 +6,13 @@ or have more than one type are few: https://platform.claude.com/docs/en/build-wi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from anthropic import transform_schema
+
+from harness.bundles.api_schema import PROPERTY_NAME
 
 MOST_OPTIONAL = 24
 MOST_UNIONS = 16
@@ -20,7 +21,6 @@ MOST_UNIONS = 16
 MOST_PARTS = 400
 """Schemas within a schema. The service refuses a grammar that is too large and does not say how large."""
 
-_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _PRIMITIVE = (str, int, float, bool, type(None))
 _TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 
@@ -93,7 +93,7 @@ class _Work:
         # One that names its properties is closed by that, unless it says otherwise; one without any is open.
         closed = schema.get("additionalProperties", not own) is False
         _need(closed and "patternProperties" not in schema, "an object is open")
-        _need(all(_NAME.fullmatch(name) for name in own), "the name of a property is refused")
+        _need(all(PROPERTY_NAME.fullmatch(name) for name in own), "the name of a property is refused")
         self.optional -= len(set(own) - set(schema.get("required") or ()))
         _need(self.optional >= 0, "too many properties may be left out")
         return {**schema, "properties": {name: self.closed(each, above) for name, each in own.items()}}

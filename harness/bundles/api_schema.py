@@ -1,4 +1,4 @@
-"""Schemas as the Messages API takes them: of a typed output, a tool's input, a delegation, a decision.
+"""Schemas as the Messages API takes them: of a typed output, a tool's input, a delegation.
 
 The API refuses a tool whose `input_schema` is no plain object at its top, and names outside of its alphabets;
 see "Define tools" in its documentation.
@@ -19,7 +19,7 @@ MAX_SCHEMA_BYTES = 64_000
 
 _UNIONS = ("anyOf", "oneOf", "allOf")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
-_PROPERTY_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+PROPERTY_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 """Keys below which names stand, each with a schema."""
 _DATA = ("const", "enum", "default", "examples", "required")
@@ -54,7 +54,7 @@ def check_properties(schema: Mapping[str, Any], place: str) -> None:
         BadBundle: naming the first that it does not take.
     """
     for name in _properties(schema):
-        if not _PROPERTY_NAME.fullmatch(name):
+        if not PROPERTY_NAME.fullmatch(name):
             raise BadBundle(
                 f"{place}: the field {name!r} needs another name: "
                 "the model service takes up to 64 of a-z, A-Z, 0-9, '_', '.' and '-'."

@@ -14,7 +14,8 @@ CLI_TOOLS = frozenset(
     | {"ReportFindings", "ScheduleWakeup", "SendMessage", "Skill", "ToolSearch", "Workflow"}
     | {"TaskCreate", "TaskGet", "TaskList", "TaskStop", "TaskUpdate"}
 )
-"""What the SDK's CLI has; any other name it takes without a word. See tests/sdk_facts/test_isolation.py."""
+"""What the SDK's CLI has; any other name it takes without a word. Those that
+work elsewhere no bundle may ask for. See tests/sdk_facts/test_isolation.py."""
 
 _SHOWN = ("Bash", "Edit", "Glob", "Grep", "Read", "WebSearch", "Write")
 _TOOLSETS = frozenset(RESERVED_SERVERS) - {"harness"}

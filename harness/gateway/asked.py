@@ -11,12 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.errors import GatewayError
+from harness.gateway.bodies import MOST_TOKENS
 
 DEEPEST = 200
 """Levels of lists and objects within each other: what looks through a request goes down one by one."""
-
-MOST_TOKENS = 10_000_000
-"""Of `max_tokens`: far more than any model writes, and a number that every store can hold."""
 
 _SUMMARY = "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools."
 """How the CLI begins its own request to sum up a conversation that has become too long."""

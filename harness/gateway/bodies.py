@@ -17,7 +17,7 @@ _SHOWN = 300
 """Characters of an error that are kept."""
 
 MOST_TOKENS = 10_000_000
-"""Of one kind in one answer: far more than any model takes or writes. What is above is no count."""
+"""Of one kind in one call: far more than any model takes or writes. What is above is no count."""
 
 _COUNTED = (
     "input_tokens",
