@@ -43,4 +43,4 @@ def test_whoever_begins_again_is_told_what_was_wrong() -> None:
 def test_whoever_begins_again_is_given_the_answer_to_its_call_for_help() -> None:
     """Help that was asked for in a conversation that is lost is not lost with it."""
     told = heard({"question": "What is a lease?"}, "It is a German one.", wrong="It was too short.")
-    assert told.index("What is a lease?") < told.index("You asked for help") < told.index("a German one")
+    assert told.index("What is a lease?") < told.index("you asked for help") < told.index("a German one")

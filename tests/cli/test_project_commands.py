@@ -29,13 +29,14 @@ def test_the_plan_is_an_estimate_and_creates_nothing(home: Path) -> None:
 
 
 def test_a_plan_shows_prices_of_ones_own_and_the_fallback(home: Path) -> None:
-    """What a model costs can be said in harness.toml; the estimate goes by it and names it."""
+    """What a model costs has to be said in harness.toml; the estimate goes by it and names it."""
     lines = ["[models]", 'lead = "house-model-1"', 'fallback = "house-model-2"']
-    lines += ['[prices."house-model-1"]', "input = 1000", "output = 2000"]
+    lines += [f'[prices."house-model-{number}"]\ninput = 1000\noutput = 2000' for number in (1, 2)]
     env = clean_env(home, NO_MODEL, HARNESS_HOME=str(home / "data"))
     (home / "harness.toml").write_text("\n".join(lines[:3]))
-    unknown = json.loads(run_process("run", "Why?", "--plan", "--json", cwd=home, **env).stdout)
-    assert (unknown["cost_usd"], unknown["fallback"]) == (None, "house-model-2")
+    unknown = run_process("run", "Why?", "--plan", cwd=home, **env)
+    assert unknown.returncode == 2
+    assert "The price of the model 'house-model-1' is not known" in unknown.stderr
     (home / "harness.toml").write_text("\n".join(lines))
     plan = json.loads(run_process("run", "Why?", "--plan", "--json", cwd=home, **env).stdout)
     assert plan["cost_usd"] > 50
