@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Literal
 
 from harness import answering
@@ -13,8 +12,9 @@ from harness.context import MustSuspend, RunView
 from harness.gateway.trouble import Trouble
 from harness.limits import Reason, spent
 from harness.records import Outcome
+from harness.resume import own_entries
 from harness.stops import CUT, PAUSED, why_final
-from harness.transcript import Entry, answer_in, has_call_and_marker, whole
+from harness.transcript import answer_in, has_call_and_marker
 
 _LOOKS, _LOOK_S = 40, 0.05
 """How often, and after how many seconds, it is looked again for what a CLI has left to be stored."""
@@ -96,7 +96,7 @@ async def _unanswered(
         await _out_of(view, limit, work_s)
     elif problem is not None:
         cut = view.run.last_stop in CUT
-        text = answer_in(await _own_entries(view), view.run.tellings) if cut else None
+        text = await _answer(view) if cut else None
         await answering.finish(view, Outcome(status="failed", output=text, problem=problem), work_s)
     else:
         await interrupted(view, ending.problem or ending.kind, work_s)
@@ -110,7 +110,7 @@ async def _whole_answer(view: RunView, ending: Ending) -> str | None:
         return ending.text
     stored = view.session.redactor.text(ending.text)
     for _ in range(_LOOKS):
-        text = answer_in(await _own_entries(view), view.run.tellings)
+        text = await _answer(view)
         if text is not None and text.endswith(stored):
             return text.removesuffix(stored) + ending.text
         await asyncio.sleep(_LOOK_S)
@@ -134,7 +134,6 @@ async def _out_of(view: RunView, limit: Reason | Literal["time"], work_s: float)
     await answering.needs_help(view, limit, None, work_s)
 
 
-async def _own_entries(view: RunView) -> Sequence[Entry]:
-    """The transcript's entries since this run began; those before are of the run that it continues."""
-    transcript = await view.transcript()
-    return whole(transcript)[len(whole(transcript[: view.run.transcript_from])) :]
+async def _answer(view: RunView) -> str | None:
+    """The answer as it stands in the stored transcript."""
+    return answer_in(own_entries(view.run, await view.transcript()), view.run.tellings)

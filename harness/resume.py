@@ -78,9 +78,8 @@ def resume_point(run: RunState, transcript: Sequence[Entry], *, typed: bool = Fa
     `transcript` is what is stored of its Claude session; entries whose ancestors are missing are left out.
     `typed` says that the run answers with StructuredOutput, so that prose is not its outcome.
     """
-    earlier = len(whole(transcript[: run.transcript_from]))
     entries = whole(transcript)
-    own = entries[earlier:]
+    own = own_entries(run, transcript)
     if run.claude_session_id is None or not any(entry.get("type") == "assistant" for entry in own):
         return StartFresh()
     settled = _settled(own, typed, run.tellings)
@@ -104,6 +103,11 @@ def resume_point(run: RunState, transcript: Sequence[Entry], *, typed: bool = Fa
     if added or not marked(entries, target):
         added.append(_marker(call, added[-1] if added else tail))
     return Refire(target, tuple(added))
+
+
+def own_entries(run: RunState, transcript: Sequence[Entry]) -> list[Entry]:
+    """The whole entries since this run began; those before are of the run that it continues."""
+    return whole(transcript)[len(whole(transcript[: run.transcript_from])) :]
 
 
 def has_heard(run: RunState, entries: Sequence[Entry]) -> bool:

@@ -277,9 +277,10 @@ class Relay:
     async def _completed(
         self, reader: StreamReader, first_token: datetime | None, answer: Answer, *, replaced: bool = False
     ) -> Usage:
-        message, raw = dict(reader.message or {}), bytes(reader.raw)
+        assert reader.message is not None, "it was seen to be a message"
+        raw = bytes(reader.raw)
         return await self.door.completed(
-            self.call, message, first_token, answer.headers, raw, replaced=replaced
+            self.call, reader.message, first_token, answer.headers, raw, replaced=replaced
         )
 
     def _cut_off(self) -> web.StreamResponse:
