@@ -22,7 +22,7 @@ from harness.sections import http_url
 from harness.store.database import Database
 from harness.store.open import open_store
 from harness.store.sessions import Sessions, check_given
-from harness.store.spans import Ended, Outbox, Standing, read_spans, refusals, standing
+from harness.store.spans import Ended, Outbox, Standing, read_ended, refusals, standing
 
 if TYPE_CHECKING:
     from harness.settings import Settings
@@ -186,8 +186,7 @@ def _tell_spoilt(count: int) -> None:
 async def _ended(database: Database, settings: Settings, session_id: str) -> list[Ended]:
     sessions = Sessions(database, settings.tenant)
     row = await sessions.row(await sessions.find(session_id))
-    spans = await read_spans(database, row.session_id)
-    return [Ended(span, row.tenant, row.flow) for span in spans if span.ended_at is not None]
+    return await read_ended(database, row.session_id)
 
 
 async def _session(database: Database, settings: Settings, session_id: str | None) -> str | None:
