@@ -35,7 +35,8 @@ async def test_flush_sends_what_waits(dsn: str, database: Database, receiver: Ot
     rest = await command("trace", "flush", "--json", dsn=dsn, **env)
     assert json.loads(rest.stdout) == {
         "receiver": f"{receiver.base_url}/api/public/otel/v1/traces",
-        **{"sent": 15, "refused": 0, "left": 0, "problem": None, "scores_sent": 0, "scores_left": 0},
+        **{"sent": 15, "refused": 0, "left": 0, "problem": None},
+        **{"scores_sent": 0, "scores_refused": 0, "scores_left": 0, "scores_problem": None},
     }
     assert receiver.violations == []
     after = await document("trace", "status", one.session_id, dsn=dsn)
