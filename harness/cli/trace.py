@@ -187,7 +187,7 @@ async def _post(ended: list[Ended], settings: Settings, to: Address) -> int:
     environment = settings.tracing.environment
     parcels, spoilt = pack(ended, environment)
     _tell_spoilt(len(spoilt))
-    sent = 0
+    sent, refused, why = 0, 0, ""
     async with Receiver(to) as receiver:
         for pile in piles(parcels):
             verdict = await receiver.post(await asyncio.to_thread(body, pile, environment))
@@ -195,7 +195,11 @@ async def _post(ended: list[Ended], settings: Settings, to: Address) -> int:
                 say(f"Error: {verdict.problem}; {sent} of {words.number(len(ended), 'span')} were sent.")
                 return 1
             sent += len(pile) - verdict.refused
+            refused += verdict.refused
+            why = verdict.problem or why
     answer(f"{words.number(sent, 'span')} sent to {to.place}.")
+    if refused:
+        say(f"{words.number(refused, 'span')} refused by the receiver: {why or 'it did not say why'}")
     return 0
 
 

@@ -192,7 +192,11 @@ class Langfuse:
             raise LangfuseProblem("rejected", f"Langfuse has rejected it ({said})", "it is not sent again")
 
     async def _post(self, request: CreateScoreRequest) -> None:
-        """Post a score by itself, which the client does not do any more."""
+        """Post a score by itself, which the client does not do any more.
+
+        Servers before 4.59.0 pass over its `timestamp`, answer {"id": ...}, and 400 to one that is unfit:
+        `PostScoresBody` in https://github.com/langfuse/langfuse/tree/v4.16.0/packages/shared/src/features/scores
+        """
         from langfuse.api.core.api_error import ApiError
 
         answer = await self._http.post(

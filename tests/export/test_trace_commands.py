@@ -112,6 +112,10 @@ async def test_export_posts_to_any_receiver(dsn: str, database: Database, receiv
     assert SECRET_KEY.encode() not in receiver.raw()
     assert receiver.missing_parents() == set()
     assert (await standing(database, "default")).waiting == 15
+    receiver.mode, receiver.spans = "partial", []
+    partly = await command("trace", "export", sheet.session_id, "--otlp", receiver.base_url, dsn=dsn)
+    assert (partly.returncode, partly.stdout[:13]) == (0, "14 spans sent")
+    assert partly.stderr == "1 span refused by the receiver: One span is too old.\n"
     receiver.mode = "500"
     failed = await command("trace", "export", sheet.session_id, "--otlp", receiver.base_url, dsn=dsn)
     assert (failed.returncode, failed.stdout) == (1, "")
