@@ -15,6 +15,7 @@ from harness.gateway.bodies import counts_of
 from harness.pricing import cost_usd
 from harness.records import Usage, derived_id
 from harness.store.transcripts import Entry
+from harness.tracing.chat import Answered
 from harness.tracing.describe import Shown
 
 
@@ -53,5 +54,5 @@ class TranscriptMeter:
                 cost_usd=cost_usd(model, usage, view.settings.price_table),
                 first_token_s=None,
             ),
-            shown=Shown(output=message.get("content")),
+            shown=Shown(output=Answered(message.get("content"))),
         )

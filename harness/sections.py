@@ -280,6 +280,12 @@ class Tracing(Record):
     max_chars: int = Field(
         default=32_000, ge=100, description="Characters a span keeps of an input or output; the rest is cut."
     )
+    max_chat_bytes: int = Field(
+        default=131_072,
+        ge=4_000,
+        description="Bytes that all that the span of a model call says of its conversation may take: input, "
+        "output and tools, under all names of attributes together. The oldest turns are left out first.",
+    )
     export: bool = Field(
         default=True,
         description="Whether ended spans are sent while a session is at work; else by `harness trace flush`.",

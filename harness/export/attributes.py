@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from harness.export.chat_attributes import chat_attributes
 from harness.store.spans import Ended
 from harness.tracing.span import Span, SpanKind, SpanStatus
 
@@ -61,7 +62,7 @@ def attributes(ended: Ended, environment: str, release: str) -> dict[str, Attrib
         **({} if kind == "span" else {"openinference.span.kind": _OPENINFERENCE.get(kind, kind.upper())}),
         **_ending(span),
         **_genai(span),
-        **dict(_content(span, is_tool=kind == "tool")),
+        **(chat_attributes(span) if span.kind == "model" else dict(_content(span, is_tool=kind == "tool"))),
         **dict(_metadata(span)),
     }
 

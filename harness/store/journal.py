@@ -182,14 +182,16 @@ class Journal:
         moves = self.state.trace.moves(payload, run_id, self.state.runs)
         if self._keeper is None:
             return {"span_id": moves.within, "opened": None, "closed": None}
+        keeper = self._keeper
+        clean = Shown(*(keeper.clean(each, self.redactor) for each in (shown.input, shown.output)))
         rows = span_rows(
             moves,
             payload,
             self.state,
-            shown=Shown(self.redactor.value(shown.input), self.redactor.value(shown.output)),
+            shown=clean,
             at=now(),
             seen_at=self.lease.seen_at,
-            keeper=self._keeper,
+            keeper=keeper,
         )
         for row in (*rows.opened, *rows.closed):
             row |= {name: _text(row[name]) for name in ("opened", "closed") if name in row}
