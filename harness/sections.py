@@ -283,8 +283,8 @@ class Tracing(Record):
     max_chat_bytes: int = Field(
         default=131_072,
         ge=4_000,
-        description="Bytes that all that the span of a model call says of its conversation may take: input, "
-        "output and tools, under all names of attributes together. The oldest turns are left out first.",
+        description="Bytes of UTF-8 that a model call's span may take for its chat: input, output and tools, "
+        "under all names together. The oldest turns are left out first.",
     )
     export: bool = Field(
         default=True,
