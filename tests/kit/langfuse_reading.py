@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from harness.export.address import RELEASE
-from harness.export.attributes import OBSERVATION, attributes
+from harness.export.attributes import attributes
+from harness.export.generation import OBSERVATION
 from harness.settings import Settings
 from harness.store.spans import Ended
 from harness.tracing.scores import Score
