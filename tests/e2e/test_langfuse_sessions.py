@@ -1,0 +1,141 @@
+"""Sessions of every kind, run for real, as a person sees them in Langfuse: beside what the harness tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.export.address import RELEASE
+from harness.state import SessionState
+from harness.tracing.span import trace_id
+from tests.e2e.langfuse_kinds import KINDS, Fact, Kind, Scene
+from tests.e2e.running import desk_with_notes
+from tests.e2e.test_traces import told
+from tests.kit.campaign import cases
+from tests.kit.langfuse.observation import Observation, observe
+from tests.kit.langfuse.prices import phoenix_cost
+from tests.kit.langfuse.rules import chats, problems
+from tests.kit.langfuse.traces import roots, trace
+from tests.kit.otlp_receiver import OtlpReceiver, Seen
+from tests.kit.scripted_api import scripted_process
+
+QUICK = ("off", "kill", "sup", "big", "meta")
+DIGITS = 9
+"""Of a dollar: below it stands only what sums of binary fractions differ by."""
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("kind", cases(KINDS, QUICK))
+def test_a_session_is_shown_as_it_was(
+    home: Path, dsn: str, holds: Path, stack: ExitStack, kind: Kind
+) -> None:
+    """Its rows and its trace in Langfuse, and what Phoenix computes, agree with `harness show`."""
+    takes_holds = kind.script.rpartition(":")[2] in ("expedition", "alone", "large", "crew")
+    given = {**kind.given, **({"holds": str(holds)} if takes_holds else {})}
+    api = stack.enter_context(scripted_process(kind.script, home / "calls.jsonl", given=given))
+    receiver = stack.enter_context(OtlpReceiver())
+    desk = stack.enter_context(desk_with_notes(home, api.base_url, dsn))
+    session_id = kind.play(Scene(desk, receiver, api, holds))
+    assert receiver.violations == []
+    _, shown = desk.run("show", session_id)
+    spans = [span for span in receiver.spans if span.trace_id == trace_id(session_id)]
+    _, record = told(desk, session_id)
+    facts = [*looked_at(kind, spans, shown, record.state), *kind.also([observe(span) for span in spans])]
+    differ = [fact for fact in facts if fact[1] != fact[2]]
+    assert not differ, "\n" + "\n".join(table(facts))
+
+
+def looked_at(
+    kind: Kind, spans: Sequence[Seen], shown: dict[str, Any], state: SessionState
+) -> Iterator[Fact]:
+    """Everything that any session should show."""
+    rows = [observe(span) for span in spans]
+    yield "status", kind.status, shown["status"]
+    unread = Counter(chats(spans))
+    yield "problems of chats", {}, dict(unread)
+    yield "other problems", {}, dict(Counter(problems(spans)) - unread)
+    yield from _roots(kind, roots(rows), shown)
+    yield from _types(kind, rows, shown)
+    yield from _filed(kind, rows, shown)
+    yield from _totals(kind, rows, spans, shown, state)
+
+
+def _roots(kind: Kind, found: Sequence[Observation], shown: dict[str, Any]) -> Iterator[Fact]:
+    yield "root rows", len(kind.turns), len(found)
+    level, reason = ("DEFAULT", None) if kind.status == "done" else ("ERROR", shown["problem"])
+    for turn, row in zip(kind.turns, found, strict=False):
+        yield "a root's name", f"invoke_workflow {kind.flow}", row.name
+        yield "a root's type", "CHAIN", row.type
+        yield "a root's level", (level, reason), (row.level, row.status_message)
+        if not kind.kept_back:
+            yield "a root's input", turn.question, row.input
+            yield "a root's output", turn.output or shown["report"], row.output
+
+
+def _types(kind: Kind, rows: Sequence[Observation], shown: dict[str, Any]) -> Iterator[Fact]:
+    found = Counter(row.type for row in rows)
+    if kind.types:
+        yield "types", dict(kind.types), dict(found)
+        return
+    counted = (len(kind.turns), len(shown["agent_runs"]), shown["usage"]["model_calls"])
+    yield "turns, agents, calls", counted, (found["CHAIN"], found["AGENT"], found["GENERATION"])
+    yield "types", {"CHAIN", "AGENT", "GENERATION", "TOOL"}, set(found)
+
+
+def _filed(kind: Kind, rows: Sequence[Observation], shown: dict[str, Any]) -> Iterator[Fact]:
+    whole = trace(rows)
+    yield "the trace's name", kind.flow, whole.name
+    yield "user and session", ("default", shown["session_id"]), (whole.user_id, whole.session_id)
+    yield "release", RELEASE, whole.release
+    yield "tags", {kind.flow, *kind.tags}, set(whole.tags)
+    yield "the trace's output", None if kind.kept_back else shown["report"], whole.output
+    versions = {row.version for row in rows if row.type == "AGENT"}
+    yield "versions of agents other than the package's", True, RELEASE not in versions
+
+
+def _totals(
+    kind: Kind, rows: Sequence[Observation], spans: Sequence[Seen], shown: dict[str, Any], state: SessionState
+) -> Iterator[Fact]:
+    whole, used = trace(rows), shown["usage"]
+    yield "tokens", _langfuse(used), {name: whole.usage.get(name, 0) for name in _langfuse(used)}
+    yield "calls whose end is not known", kind.lost, used["unattributed_calls"]
+    offline = "offline" in kind.tags
+    yield "cost", round(state.cost_usd or 0.0, DIGITS), round(whole.cost_usd, DIGITS)
+    yield "cost as shown", shown["cost_usd"], round(whole.cost_usd, 6)
+    yield "Phoenix's cost", round(state.cost_usd or 0.0, DIGITS), round(phoenix_cost(spans), DIGITS)
+    if offline:
+        yield "nothing is paid", 0, whole.cost_usd
+
+
+def _langfuse(used: dict[str, Any]) -> dict[str, int]:
+    return {
+        "input": used["input_tokens"],
+        "input_cached_tokens": used["cache_read_input_tokens"],
+        "input_cache_creation": used["cache_creation_input_tokens"],
+        "output": used["output_tokens"],
+    }
+
+
+def table(facts: Sequence[Fact]) -> list[str]:
+    """Lay out what was expected beside what was seen; the lines that differ are marked."""
+    lines = []
+    for what, expected, got in facts:
+        mark = "  " if expected == got else "! "
+        lines.append(f"{mark}{what:<32} {_short(expected):<42} {_short(got)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and any(len(what) > 30 for what in value):
+        return "".join(f"\n      {count} x {what}" for what, count in value.items())
+    return repr(value)[:300]
