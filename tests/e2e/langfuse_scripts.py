@@ -1,4 +1,4 @@
-"""Played models of sessions that are looked at in Langfuse: refusals, long searches, a router that is lost."""
+"""Played models of sessions looked at in Langfuse: refusals, long searches, a router that is lost."""
 
 from __future__ import annotations
 
