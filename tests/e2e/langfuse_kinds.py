@@ -82,7 +82,8 @@ class Turn:
 class Kind:
     """A kind of session. `play` runs it and gives its id.
 
-    `types` are the numbers of its observations by type; none where its agent runs and calls tell them.
+    `types` are the numbers of its observations by type, of tools of their calls; none where its agent runs
+    and calls tell them.
     `lost` is how many calls have no known end. The service `refuses` calls that break
     its rules. With `kept_back` no text leaves. `also` looks at what only this kind has.
     """
@@ -238,8 +239,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "kill": Kind(
         _killed,
-        # The lead and one researcher begin again, and so do the delegation and the call that was cut off.
-        {"CHAIN": 1, "AGENT": 7, "GENERATION": 12, "TOOL": 11, "SPAN": 1},
+        # The lead and one researcher begin again, and so does the call that was cut off.
+        {"CHAIN": 1, "AGENT": 7, "GENERATION": 12, "TOOL": 10, "SPAN": 1},
         given=TWO,
         lost=1,
         also=_not_invented,
