@@ -48,11 +48,10 @@ class Scene:
         """Run an example flow."""
         return self.run(*RUN, "--flow", str(ROOT / "examples" / "flows" / name), code=code)
 
-    def killed(self, stage: str, stage_of: Callable[[Request], str], *args: str, done: int = 0) -> str:
-        """Run a command that is killed with SIGKILL when this stage's call is on the wire and nothing else.
+    def killed(self, stage: str, stage_of: Callable[[Request], str], *args: str) -> str:
+        """Run a command that is killed with SIGKILL when this stage's call alone is on the wire.
 
-        `done` agent runs have ended by then. It exports nothing: a post that the kill cuts off would come
-        back after two minutes only.
+        It exports nothing: a post that the kill cuts off would come back after two minutes only.
         """
         hold = self.holds / f"{stage}.hold"
         hold.touch()
@@ -60,8 +59,7 @@ class Scene:
 
         def alone() -> bool:
             open_ = [call.request for call in self.api.calls().messages() if call.outcome == "open"]
-            ended = sum(line.get("status") == "done" for line in command.lines)
-            return [stage_of(request) for request in open_] == [stage] and ended == done
+            return [stage_of(request) for request in open_] == [stage]
 
         until_sync(alone, f"only {stage} to be left", timeout_s=60)
         command.kill(clis_too=True)
@@ -110,7 +108,7 @@ def _offline(scene: Scene) -> str:
 
 
 def _killed(scene: Scene) -> str:
-    return scene.run("resume", scene.killed("answer-winds", scripts.stage_of, *RUN, done=1))
+    return scene.run("resume", scene.killed("answer-tides", scripts.stage_of, *RUN))
 
 
 def _cut(scene: Scene) -> str:
@@ -230,7 +228,8 @@ def _count(values: Iterable[str]) -> dict[str, int]:
     return found
 
 
-TWO = {"size": 2}
+ONE, TWO = {"size": 1}, {"size": 2}
+"""How many researchers the lead asks in each of its two rounds."""
 
 KINDS: Mapping[str, Kind] = {
     "off": Kind(_offline, turns=(Turn(ANSWERABLE),), tags=("offline",)),
@@ -240,15 +239,15 @@ KINDS: Mapping[str, Kind] = {
     "kill": Kind(
         _killed,
         # The lead and one researcher begin again, and so does the call that was cut off.
-        {"CHAIN": 1, "AGENT": 7, "GENERATION": 12, "TOOL": 10, "SPAN": 1},
-        given=TWO,
+        {"CHAIN": 1, "AGENT": 5, "GENERATION": 8, "TOOL": 6, "SPAN": 1},
+        given=ONE,
         lost=1,
         also=_not_invented,
     ),
     "fork": Kind(
         _forked,
         {"CHAIN": 1, "AGENT": 3, "GENERATION": 6, "TOOL": 6},
-        given={"size": 1},
+        given=ONE,
         tags=("live", "fork"),
         also=_under_the_lead,
     ),
@@ -301,7 +300,7 @@ KINDS: Mapping[str, Kind] = {
     "meta": Kind(
         _metadata,
         {"CHAIN": 1, "AGENT": 3, "GENERATION": 7, "TOOL": 6},
-        given={"size": 1},
+        given=ONE,
         kept_back=True,
         also=_no_words,
     ),
