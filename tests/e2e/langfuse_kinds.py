@@ -146,7 +146,7 @@ def _large(scene: Scene) -> str:
 
 def _metadata(scene: Scene) -> str:
     (scene.desk.home / "harness.toml").write_text("tracing.capture = 'metadata'\n")
-    return scene.run(*RUN)
+    return scene.run(*RUN, "--flow", "single")
 
 
 def _under_the_lead(rows: Sequence[Observation]) -> Iterable[Fact]:
@@ -246,7 +246,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "fork": Kind(
         _forked,
-        {"CHAIN": 1, "AGENT": 3, "GENERATION": 6, "TOOL": 6},
+        {"CHAIN": 1, "AGENT": 3, "GENERATION": 6, "TOOL": 6, "SPAN": 1},
         given=ONE,
         tags=("live", "fork"),
         also=_under_the_lead,
@@ -299,8 +299,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "meta": Kind(
         _metadata,
-        {"CHAIN": 1, "AGENT": 3, "GENERATION": 7, "TOOL": 6},
-        given=ONE,
+        {"CHAIN": 1, "AGENT": 1, "GENERATION": 3, "TOOL": 3},
+        "tests.e2e.scripts:alone",
+        flow="single",
         kept_back=True,
         also=_no_words,
     ),

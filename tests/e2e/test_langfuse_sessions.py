@@ -91,6 +91,8 @@ def _types(kind: Kind, rows: Sequence[Observation], shown: dict[str, Any]) -> It
     found = Counter(row.type for row in rows)
     # A call whose result was lost with the process is made again, and is the same call.
     found["TOOL"] = len({row.metadata.get(_CALL, row.id) for row in rows if row.type == "TOOL"})
+    delegations = {row.name for row in rows if row.type == "TOOL" and "delegate" in row.name}
+    yield "names of delegations", set(), delegations - {"delegate"}
     if kind.types:
         yield "types", dict(kind.types), dict(+found)
         return
