@@ -13,6 +13,7 @@ from tests.e2e.crew import make_project
 from tests.e2e.running import Desk
 from tests.e2e.test_traces import told
 from tests.kit.langfuse.observation import Observation
+from tests.kit.langfuse.traces import above
 from tests.kit.otlp_receiver import OtlpReceiver
 from tests.kit.processes import until_sync
 from tests.kit.script import Request
@@ -151,20 +152,12 @@ def _metadata(scene: Scene) -> str:
 
 def _under_the_lead(rows: Sequence[Observation]) -> Iterable[Fact]:
     """Whoever was ordered hangs under who has ordered it, and where a fork comes from can be filtered by."""
-    by_id = {row.id: row for row in rows}
     for row in rows:
         if row.name == "invoke_agent researcher":
-            yield "the lead above a researcher", True, "invoke_agent lead" in _above(row, by_id)
-    root = next(row for row in rows if row.is_root)
+            names = [each.name for each in above(row, rows)]
+            yield "the lead above a researcher", True, "invoke_agent lead" in names
+    (root,) = [row for row in rows if row.is_root]
     yield "the origin in the metadata", True, "forked_from.session_id" in root.metadata
-
-
-def _above(row: Observation, by_id: Mapping[str, Observation]) -> list[str]:
-    names = []
-    while (found := by_id.get(row.parent_id)) is not None:
-        row = found
-        names.append(row.name)
-    return names
 
 
 def _lost_router(rows: Sequence[Observation]) -> Iterable[Fact]:

@@ -20,7 +20,7 @@ from tests.kit.campaign import cases
 from tests.kit.langfuse.observation import Observation, observe
 from tests.kit.langfuse.prices import phoenix_cost
 from tests.kit.langfuse.rules import chats, problems
-from tests.kit.langfuse.traces import roots, trace
+from tests.kit.langfuse.traces import above, roots, trace
 from tests.kit.otlp_receiver import OtlpReceiver, Seen
 from tests.kit.scripted_api import scripted_process
 
@@ -30,6 +30,8 @@ DIGITS = 9
 
 
 _CALL = "attributes.gen_ai.tool.call.id"
+_WORK = ("AGENT", "GENERATION", "TOOL")
+_WHOSE = {"attributes.gen_ai.agent.name", "attributes.harness.run.id"}
 
 
 @pytest.fixture
@@ -70,6 +72,7 @@ def looked_at(
     yield "problems of chats", {}, dict(unread)
     yield "other problems", {}, dict(Counter(problems(spans)) - unread)
     yield from _roots(kind, roots(rows), shown)
+    yield from _below(rows)
     yield from _types(kind, rows, shown)
     yield from _filed(kind, rows, shown)
     yield from _totals(kind, rows, spans, shown, state)
@@ -85,6 +88,21 @@ def _roots(kind: Kind, found: Sequence[Observation], shown: dict[str, Any]) -> I
         if not kind.kept_back:
             yield "a root's input", turn.question, row.input
             yield "a root's output", turn.output or shown["report"], row.output
+
+
+def _below(rows: Sequence[Observation]) -> Iterator[Fact]:
+    """Every turn holds its work, in time too."""
+    working, outside = set[str](), []
+    for row in rows:
+        root = (above(row, rows) or [row])[-1]
+        if row.type == "AGENT":
+            working.add(root.id)
+        if row.start_ns < root.start_ns or row.end_ns > root.end_ns:
+            outside.append(row.name)
+    yield "turns with agents", {row.id for row in roots(rows)}, working
+    yield "rows outside the time of their turn", [], outside
+    nameless = [row.name for row in rows if row.type in _WORK and not _WHOSE <= row.metadata.keys()]
+    yield "rows that do not say whose they are", [], nameless
 
 
 def _types(kind: Kind, rows: Sequence[Observation], shown: dict[str, Any]) -> Iterator[Fact]:
@@ -118,12 +136,31 @@ def _totals(
     whole, used = trace(rows), shown["usage"]
     yield "tokens", _langfuse(used), {name: whole.usage.get(name, 0) for name in _langfuse(used)}
     yield "calls whose end is not known", kind.lost, used["unattributed_calls"]
-    yield "cost", round(state.cost_usd or 0.0, DIGITS), round(whole.cost_usd, DIGITS)
+    yield "cost", _dollars(state.cost_usd), _dollars(whole.cost_usd)
     # Where nobody is paid, no cost is shown.
     yield "cost as shown", shown["cost_usd"] or 0.0, round(whole.cost_usd, 6)
-    yield "Phoenix's cost", round(state.cost_usd or 0.0, DIGITS), round(phoenix_cost(spans), DIGITS)
+    yield "Phoenix's cost", _dollars(state.cost_usd), _dollars(phoenix_cost(spans))
     if "offline" in kind.tags:
         yield "nothing is paid", 0, whole.cost_usd
+    doubtful = [row for row in rows if row.metadata.get("unattributed") == "true"]
+    yield "calls that may have cost something", kind.lost, len(doubtful)
+    turns = roots(rows)
+    yield "the turns' costs", _dollars(state.cost_usd), _dollars(sum(_told(row, "cost_usd") for row in turns))
+    yield "the session's cost", _dollars(state.cost_usd), _dollars(_told(turns[-1], "session_cost_usd"))
+    for name in ("input_tokens", "output_tokens"):
+        yield f"the turns' {name}", used[name], sum(_told(row, f"usage.{name}") for row in turns)
+        yield f"the session's {name}", used[name], _told(turns[-1], f"session_usage.{name}")
+    cited = (shown["citations"] or {}).get("checked")
+    yield "citations that were checked", cited or 0, _told(turns[-1], "citations.checked")
+
+
+def _told(row: Observation, name: str) -> float:
+    """A number in the metadata; 0 where there is none."""
+    return float(row.metadata.get(name, 0))
+
+
+def _dollars(cost_usd: float | None) -> float:
+    return round(cost_usd or 0.0, DIGITS)
 
 
 def _langfuse(used: dict[str, Any]) -> dict[str, int]:

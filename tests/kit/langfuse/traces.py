@@ -39,6 +39,15 @@ def roots(rows: Sequence[Observation]) -> list[Observation]:
     return sorted((row for row in rows if row.is_root), key=lambda row: row.start_ns)
 
 
+def above(row: Observation, rows: Sequence[Observation]) -> list[Observation]:
+    """The rows that a row hangs under, from its parent up; the last is its root, if that has come."""
+    known = {each.id: each for each in rows}
+    found: list[Observation] = []
+    while (parent := known.get(row.parent_id)) is not None:
+        found.append(row := parent)
+    return found
+
+
 def trace(rows: Sequence[Observation]) -> Trace:
     """Make the trace of its observations, in the order in which they came: Langfuse's time of an event is
     that of its arrival."""
