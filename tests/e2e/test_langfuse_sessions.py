@@ -101,7 +101,7 @@ def _below(rows: Sequence[Observation]) -> Iterator[Fact]:
             outside.append(row.name)
     yield "turns with agents", {row.id for row in roots(rows)}, working
     yield "rows outside the time of their turn", [], outside
-    nameless = [row.name for row in rows if row.type in _WORK and not _WHOSE <= row.metadata.keys()]
+    nameless = [row.name for row in rows if row.type in _WORK and not row.metadata.keys() >= _WHOSE]
     yield "rows that do not say whose they are", [], nameless
 
 
