@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from harness import events as ev
 from harness.context import RunView
 from harness.gateway.bodies import counts_of
-from harness.pricing import cost_usd
+from harness.pricing import cost_usd, costs_usd
 from harness.records import Usage, derived_id
 from harness.store.transcripts import Entry
 from harness.tracing.describe import Shown
@@ -53,5 +53,8 @@ class TranscriptMeter:
                 cost_usd=cost_usd(model, usage, view.settings.price_table),
                 first_token_s=None,
             ),
-            shown=Shown(output=message.get("content")),
+            shown=Shown(
+                output=message.get("content"),
+                facts={"costs": costs_usd(model, usage, view.settings.price_table)},
+            ),
         )

@@ -112,14 +112,32 @@ def cost_usd(model: str, usage: Usage, prices: Mapping[str, Price] = PRICES) -> 
     price = price_of(model, prices)
     if price is None:
         return None
-    prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
     weighted = (
         usage.input_tokens
         + usage.cache_read_input_tokens * price.cache_read_factor
         + usage.cache_creation_input_tokens * price.cache_write_factor
     )
-    factor = price.long_factor if price.long_prompt is not None and prompt > price.long_prompt else 1.0
-    return factor * (weighted * price.input + usage.output_tokens * price.output) / 1_000_000
+    return _factor(price, usage) * (weighted * price.input + usage.output_tokens * price.output) / 1_000_000
+
+
+def costs_usd(model: str, usage: Usage, prices: Mapping[str, Price] = PRICES) -> dict[str, float] | None:
+    """Price each kind of token of one model call, by the names in `Usage`; None without a known price."""
+    price = price_of(model, prices)
+    if price is None:
+        return None
+    a_token = {
+        "input_tokens": price.input,
+        "cache_read_input_tokens": price.input * price.cache_read_factor,
+        "cache_creation_input_tokens": price.input * price.cache_write_factor,
+        "output_tokens": price.output,
+    }
+    factor = _factor(price, usage) / 1_000_000
+    return {kind: factor * getattr(usage, kind) * usd for kind, usd in a_token.items()}
+
+
+def _factor(price: Price, usage: Usage) -> float:
+    prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
+    return price.long_factor if price.long_prompt is not None and prompt > price.long_prompt else 1.0
 
 
 def most(request: Mapping[str, Any], size: int, prices: Mapping[str, Price] = PRICES) -> Most:

@@ -24,6 +24,9 @@ FINAL: frozenset[str] = frozenset({"done", "needs_help", "failed", "cancelled"})
 ENDED: tuple[SessionStatus, ...] = ("done", "failed", "cancelled")
 """The states in which a session waits for nobody: no answer, no budget, no worker."""
 
+OFFLINE_MODEL = "offline-extractive"
+"""The name that every answer of an offline session bears: it comes from no language model."""
+
 MAX_REQUEST_BYTES = 32_000_000
 """What the Messages API takes in one request; see "Request size limits" in its documentation of errors."""
 

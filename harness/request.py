@@ -20,6 +20,7 @@ from harness.offline.rules.families import UNKNOWN, family_of
 from harness.permit import Plea, models_of
 from harness.pricing import Price, check_priced
 from harness.records import MAX_REQUEST_BYTES, Limits
+from harness.sections import checked_tag
 from harness.settings import Settings
 from harness.wiring import wire
 
@@ -55,6 +56,7 @@ class Options(Bounds, total=False):
     upstream: UpstreamKind
     model: str | None
     record: bool | None
+    tags: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Request:
     limits: Limits
     prices: Mapping[str, Price]
     record: bool
+    tags: tuple[str, ...]
 
     @property
     def plea(self) -> Plea:
@@ -96,6 +99,7 @@ def check(
     budget_usd: float | None = None,
     budget_tokens: int | None = None,
     record: bool | None = None,
+    tags: Sequence[str] = (),
     project: Path | None = None,
     key_needed: bool = True,
 ) -> Request:
@@ -103,7 +107,7 @@ def check(
 
     `flow` is a flow, or its name, or its file. Names are looked for in the folder `project` first. `record`
     keeps the wire of each model call for a replay; None leaves it to the settings. The key is not needed
-    where only another process will call the model.
+    where only another process will call the model. `tags` are those of its traces, beside the settings'.
 
     Raises:
         BadInput: naming what cannot be used and what to do about it.
@@ -128,6 +132,7 @@ def check(
             "The decisions of a supervisor go through the gateway; leave --direct out, "
             "or choose a flow without supervisors and teams."
         )
+    own: list[str] = [*settings.tracing.tags, *(_checked_tag(tag) for tag in tags)]
     models = models_of(chosen.flow, bundles, settings, model)
     if upstream == "live":
         _check_fallback(models, settings.models.fallback)
@@ -151,7 +156,15 @@ def check(
         limits=limits,
         prices=settings.price_table,
         record=upstream != "direct" and (settings.record if record is None else record),
+        tags=tuple(dict.fromkeys(own)),
     )
+
+
+def _checked_tag(tag: str) -> str:
+    try:
+        return checked_tag(tag)
+    except ValueError as problem:
+        raise BadInput(f"The tag '{tag}' {problem}.") from problem
 
 
 def _in_dollars(*limits: Limits) -> bool:

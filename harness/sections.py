@@ -269,6 +269,18 @@ def _environment(value: str) -> str:
     return value
 
 
+def checked_tag(value: str) -> str:
+    """Give a tag of a trace. Raises ValueError when it is none."""
+    # Langfuse drops tags that are longer: see "Tags" in its documentation of tracing.
+    if not 0 < len(value) <= 200 or not value.isprintable() or value != value.strip():
+        raise ValueError("should be a text of up to 200 characters on one line")
+    return value
+
+
+TraceTag = Annotated[str, AfterValidator(checked_tag)]
+"""What a trace is found by."""
+
+
 class Tracing(Record):
     """What is kept of each step, and which other receiver than Langfuse gets it."""
 
@@ -287,6 +299,10 @@ class Tracing(Record):
     environment: Annotated[str, AfterValidator(_environment)] = Field(
         default="default",
         description="The environment that traces are filed under, for instance `production`.",
+    )
+    tags: tuple[TraceTag, ...] = Field(
+        default=(),
+        description="What traces of new sessions are found by, beside the flow and the way to the model.",
     )
     otlp_url: Url | None = Field(
         default=None, description="An OpenTelemetry receiver (OTLP over HTTP) to send to instead of Langfuse."

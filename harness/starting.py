@@ -53,6 +53,7 @@ async def start(
             sources=await corpus.attach(session_id, tenant, documents),
             project=str(tools.project),
             record=request.record,
+            tags=tuple(tools.redactor.text(tag) for tag in request.tags),
             max_concurrent=request.max_concurrent,
             waits_for=None if place is None else "worker",
         )

@@ -65,6 +65,9 @@ def asking(function: Function) -> Function:
         show_default=True,
         help="Who works, and in which order: research (a lead with subagents), single, or a flow of yours.",
     )
+    @click.option(
+        "--tag", "tags", multiple=True, metavar="TEXT", help="What its traces are found by. Takes several."
+    )
     @functools.wraps(function)
     def wrapper(*args: Any, offline: bool, direct: bool, **kwargs: Any) -> Any:
         if offline and direct:

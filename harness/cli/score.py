@@ -120,8 +120,9 @@ def line(score: Score) -> str:
     return f"Score {score.name}: {value}"
 
 
-def _why(score: Score) -> str:
-    return f" ({words.one_line(score.comment)})" if score.comment else ""
+def _why(score: KeptScore) -> str:
+    said = f" ({words.one_line(score.comment)})" if score.comment else ""
+    return f"{said}; not taken: {words.one_line(score.refused)}" if score.refused else said
 
 
 def _whereabouts(kept: KeptScore, found: Sent, receives: bool) -> str:

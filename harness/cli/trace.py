@@ -22,9 +22,10 @@ from harness.sections import http_url
 from harness.store.database import Database
 from harness.store.open import open_store
 from harness.store.sessions import Sessions, check_given
-from harness.store.spans import Ended, Outbox, Standing, read_spans, refusals, standing
+from harness.store.spans import Ended, Outbox, Standing, read_ended, refusals, standing
 
 if TYPE_CHECKING:
+    from harness.export.scores import Sent
     from harness.settings import Settings
 
 LEFT = 3
@@ -95,20 +96,40 @@ def trace_flush(common: Common, session_id: str | None) -> int:
         if common.as_json:
             counts = {"sent": drained.sent, "refused": drained.refused, "left": left.waiting}
             counts |= {"scores_sent": scores.sent, "scores_left": scores.left}
-            answer_json({"receiver": to.place, **counts, "problem": drained.problem or None})
+            counts |= {"scores_refused": scores.refused}
+            problems = {"problem": drained.problem or None, "scores_problem": _why_not(scores)}
+            answer_json({"receiver": to.place, **counts, **problems})
         else:
-            refused = f", {drained.refused} refused" if drained.refused else ""
-            answer(f"{words.number(drained.sent, 'span')} sent{refused}, {left.waiting} left.")
-            if scores.sent or (scores.left and receives(settings)):
-                answer(f"{words.number(scores.sent, 'score')} sent, {scores.left} left.")
+            answer(_counted("span", drained.sent, drained.refused, left.waiting))
+            if scores.sent or scores.refused or (scores.left and receives(settings)):
+                answer(_counted("score", scores.sent, scores.refused, scores.left))
             if left.held:
                 answer(
                     f"{left.held} of those are with another exporter; if it has died, try again in 2 minutes."
                 )
+            # What keeps spans is said by the log as it happens; sending scores logs nothing.
+            if why := _why_not(scores):
+                say(why)
         unsent = left.waiting or (scores.left and receives(settings))
         return LEFT if unsent else 0
 
     return run_whole(work())
+
+
+def _counted(what: str, sent: int, refused: int, left: int) -> str:
+    return f"{words.number(sent, what)} sent{f', {refused} refused' if refused else ''}, {left} left."
+
+
+def _why_not(scores: Sent) -> str | None:
+    """Say why scores wait or were refused; None when there is nothing to say."""
+    why = []
+    if scores.refusal:
+        why.append(f"Refused for good: {scores.refusal}.")
+    if scores.problem:
+        why.append(scores.problem)
+    elif scores.left and scores.pause_s:
+        why.append(f"Scores wait for their next try, {round(scores.pause_s)} s from now.")
+    return " ".join(why) or None
 
 
 @trace.command("export")
@@ -166,7 +187,7 @@ async def _post(ended: list[Ended], settings: Settings, to: Address) -> int:
     environment = settings.tracing.environment
     parcels, spoilt = pack(ended, environment)
     _tell_spoilt(len(spoilt))
-    sent = 0
+    sent, refused, why = 0, 0, ""
     async with Receiver(to) as receiver:
         for pile in piles(parcels):
             verdict = await receiver.post(await asyncio.to_thread(body, pile, environment))
@@ -174,7 +195,11 @@ async def _post(ended: list[Ended], settings: Settings, to: Address) -> int:
                 say(f"Error: {verdict.problem}; {sent} of {words.number(len(ended), 'span')} were sent.")
                 return 1
             sent += len(pile) - verdict.refused
+            refused += verdict.refused
+            why = verdict.problem or why
     answer(f"{words.number(sent, 'span')} sent to {to.place}.")
+    if refused:
+        say(f"{words.number(refused, 'span')} refused by the receiver: {why or 'it did not say why'}")
     return 0
 
 
@@ -186,8 +211,7 @@ def _tell_spoilt(count: int) -> None:
 async def _ended(database: Database, settings: Settings, session_id: str) -> list[Ended]:
     sessions = Sessions(database, settings.tenant)
     row = await sessions.row(await sessions.find(session_id))
-    spans = await read_spans(database, row.session_id)
-    return [Ended(span, row.tenant, row.flow) for span in spans if span.ended_at is not None]
+    return await read_ended(database, row.session_id)
 
 
 async def _session(database: Database, settings: Settings, session_id: str | None) -> str | None:

@@ -33,6 +33,9 @@ class SessionCreated(Payload):
     waits_for: Literal["worker"] | None = Field(default=None, description="who begins, unless it was begun")
     replays: str | None = Field(default=None, description="the session whose recording it is played from")
     run_tools: bool = Field(default=False, description="whether a replay runs unsafe tools, too")
+    tags: tuple[str, ...] = Field(
+        default=(), description="what its traces are found by, beside flow and upstream"
+    )
 
 
 class SessionResumed(Payload):

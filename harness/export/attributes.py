@@ -2,23 +2,22 @@
 
 Langfuse: https://langfuse.com/integrations/native/opentelemetry
 GenAI: https://opentelemetry.io/docs/specs/semconv/gen-ai/
+OpenInference: https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md
+LangSmith: https://docs.langchain.com/langsmith/trace-with-opentelemetry
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 
+from harness.export.generation import OBSERVATION, Attribute, generation
 from harness.store.spans import Ended
 from harness.tracing.span import Span, SpanKind, SpanStatus
 
-Attribute = str | bool | int | float | list[str]
-
-OBSERVATION = "langfuse.observation"
-
 _TYPES: Mapping[SpanKind, str] = {
+    "turn": "chain",
     "agent_run": "agent",
     "model": "generation",
     "tool": "tool",
@@ -30,7 +29,7 @@ _TYPES: Mapping[SpanKind, str] = {
 }
 """Langfuse's type of observation for each kind; the others are plain spans."""
 
-_OPENINFERENCE = {"generation": "LLM"}
+_OPENINFERENCE = {"generation": "LLM", "span": "CHAIN"}
 """OpenInference's name of a type, where it is not the same in capitals."""
 
 _LEVELS: Mapping[SpanStatus, str] = {
@@ -47,7 +46,10 @@ FAILED: frozenset[SpanStatus] = frozenset({"error", "interrupted"})
 _LONGEST_ID = 200
 """Characters of a user's id that Langfuse takes."""
 
-_SAID = {"input", "output", "problem"}
+_VERSION_CHARS = 12
+"""Of a bundle's version, which is a hash: as many as a person can compare."""
+
+_SAID = {"input", "output", "problem", "provider", "costs", "parameters"}
 _GENERATION = {"usage", "cost_usd", "model", "first_token_s"}
 
 
@@ -58,10 +60,11 @@ def attributes(ended: Ended, environment: str, release: str) -> dict[str, Attrib
     return {
         **_filed(ended, environment, release),
         f"{OBSERVATION}.type": kind,
-        **({} if kind == "span" else {"openinference.span.kind": _OPENINFERENCE.get(kind, kind.upper())}),
+        "openinference.span.kind": _OPENINFERENCE.get(kind, kind.upper()),
         **_ending(span),
-        **_genai(span),
-        **dict(_content(span, is_tool=kind == "tool")),
+        **_of_agent(span),
+        **_genai(ended),
+        **dict(_content(span)),
         **dict(_metadata(span)),
     }
 
@@ -81,12 +84,15 @@ def _filed(ended: Ended, environment: str, release: str) -> dict[str, Attribute]
         "langfuse.session.id": span.session_id,
         "session.id": span.session_id,
         "gen_ai.conversation.id": span.session_id,
+        # By this LangSmith gathers the turns of a conversation.
+        "langsmith.metadata.thread_id": span.session_id,
         "langfuse.user.id": tenant,
         "user.id": tenant,
         "langfuse.environment": environment,
         "deployment.environment.name": environment,
         "langfuse.release": release,
         "langfuse.trace.name": ended.flow,
+        "langfuse.trace.tags": list(ended.tags),
         "harness.checkpoint": span.seq,
         "harness.status": span.status,
     }
@@ -96,103 +102,92 @@ def _ending(span: Span) -> dict[str, Attribute]:
     level = _LEVELS.get(span.status)
     if level is None:
         return {}
-    failed: dict[str, Attribute] = {"error.type": span.status} if span.status in FAILED else {}
+    kind = str(span.attributes.get("status") or span.status)
+    failed: dict[str, Attribute] = {"error.type": kind} if span.status in FAILED else {}
     return {f"{OBSERVATION}.level": level, f"{OBSERVATION}.status_message": problem(span), **failed}
 
 
-def _genai(span: Span) -> dict[str, Attribute]:
+def _of_agent(span: Span) -> dict[str, Attribute]:
+    """Whose step it is. The version of a bundle goes where its prompt is at work."""
     given = span.attributes
+    found: dict[str, Any] = {
+        "harness.run.id": span.agent_run_id,
+        "gen_ai.agent.name": given.get("agent"),
+        "agent.name": given.get("agent"),
+    }
+    version = given.get("bundle_version")
+    if version and span.kind in ("agent_run", "model"):
+        found |= {"langfuse.version": str(version)[:_VERSION_CHARS], "gen_ai.agent.version": version}
+    return _texts(found)
+
+
+def _genai(ended: Ended) -> dict[str, Attribute]:
+    span, given = ended.span, ended.span.attributes
     match span.kind:
+        case "turn":
+            return {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": ended.flow}
         case "agent_run":
-            found = {
-                "gen_ai.operation.name": "invoke_agent",
-                "gen_ai.provider.name": "anthropic",
-                "gen_ai.agent.name": given.get("agent"),
-                "gen_ai.agent.id": span.agent_run_id,
-                "gen_ai.agent.version": given.get("bundle_version"),
-                f"{OBSERVATION}.prompt.name": given.get("bundle"),
-            }
+            return {"gen_ai.operation.name": "invoke_agent", **_provider(given)}
         case "tool" | "delegation":
-            found = {
-                "gen_ai.operation.name": "execute_tool",
-                "gen_ai.tool.name": given.get("tool") or ("delegate" if span.kind == "delegation" else None),
-                "gen_ai.tool.call.id": given.get("tool_use_id"),
-                "gen_ai.tool.type": "function",
-            }
+            tool = given.get("tool") or ("delegate" if span.kind == "delegation" else None)
+            return _texts(
+                {
+                    "gen_ai.operation.name": "execute_tool",
+                    "gen_ai.tool.name": tool,
+                    "tool.name": tool,
+                    "gen_ai.tool.call.id": given.get("tool_use_id"),
+                    "gen_ai.tool.type": "function",
+                }
+            )
         case "model":
-            return _generation(span)
+            return generation(span) | _provider(given)
         case _:
-            found = {}
+            return {}
+
+
+def _provider(given: Mapping[str, Any]) -> dict[str, Attribute]:
+    provider = str(given.get("provider") or "anthropic")
+    # The older name is the one that LangSmith reads.
+    return {"gen_ai.provider.name": provider, "gen_ai.system": provider}
+
+
+def _texts(found: Mapping[str, Any]) -> dict[str, Attribute]:
     return {name: str(value) for name, value in found.items() if value is not None}
 
 
-def _generation(span: Span) -> dict[str, Attribute]:
-    """A model call. Only here do usage and cost stand, so that nobody adds them up twice."""
-    given = span.attributes
-    model = given.get("model") or given.get("request_model")
-    named = {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "anthropic",
-        "gen_ai.request.model": given.get("request_model") or model,
-        "gen_ai.response.model": given.get("model"),
-        "gen_ai.response.id": given.get("message_id"),
-        f"{OBSERVATION}.model.name": model,
-    }
-    found: dict[str, Attribute] = {name: str(value) for name, value in named.items() if value is not None}
-    if given.get("stop_reason"):
-        found["gen_ai.response.finish_reasons"] = [str(given["stop_reason"])]
-    if given.get("first_token_s") is not None:
-        first = span.started_at + timedelta(seconds=float(given["first_token_s"]))
-        found[f"{OBSERVATION}.completion_start_time"] = first.isoformat()
-    if given.get("usage"):
-        found |= _usage(given["usage"])
-        if given.get("cost_usd") is not None:
-            found[f"{OBSERVATION}.cost_details"] = json.dumps({"total": given["cost_usd"]})
-    return found
-
-
-def _usage(used: Mapping[str, Any]) -> dict[str, Attribute]:
-    fresh, output = int(used.get("input_tokens", 0)), int(used.get("output_tokens", 0))
-    read = int(used.get("cache_read_input_tokens", 0))
-    written = int(used.get("cache_creation_input_tokens", 0))
-    details = {
-        "input": fresh,
-        "input_cached_tokens": read,
-        "input_cache_creation": written,
-        "output": output,
-    }
-    return {
-        # In the conventions the input includes what came from the cache or went there; in Langfuse the parts
-        # are kept apart, as they are priced.
-        "gen_ai.usage.input_tokens": fresh + read + written,
-        "gen_ai.usage.output_tokens": output,
-        "gen_ai.usage.cache_read.input_tokens": read,
-        "gen_ai.usage.cache_creation.input_tokens": written,
-        f"{OBSERVATION}.usage_details": json.dumps(details),
-    }
-
-
-def _content(span: Span, *, is_tool: bool) -> Iterator[tuple[str, Attribute]]:
-    """Input and output under two names each, side by side, which compression makes one of."""
-    others = {"input": "input.value", "output": "output.value"}
-    if is_tool:
-        others = {"input": "gen_ai.tool.call.arguments", "output": "gen_ai.tool.call.result"}
-    for side, other in others.items():
+def _content(span: Span) -> Iterator[tuple[str, Attribute]]:
+    """Input and output under each receiver's name, side by side, which compression makes one of."""
+    is_tool = span.kind in ("tool", "delegation")
+    tools_own = {"input": "gen_ai.tool.call.arguments", "output": "gen_ai.tool.call.result"}
+    for side in ("input", "output"):
         content = span.attributes.get(side)
         if not isinstance(content, Mapping):
             continue
         if content.get("text") is not None:
-            yield f"{OBSERVATION}.{side}", str(content["text"])
-            yield other, str(content["text"])
+            text = str(content["text"])
+            yield f"{OBSERVATION}.{side}", text
+            yield f"{side}.value", text
+            whole_json = content.get("json_text") and not content.get("cut")
+            yield f"{side}.mime_type", "application/json" if whole_json else "text/plain"
+            if is_tool:
+                yield tools_own[side], text
         if content.get("text") is None or content.get("cut"):
             yield f"{OBSERVATION}.metadata.{side}_chars", int(content.get("chars", 0))
             yield f"{OBSERVATION}.metadata.{side}_sha256", str(content.get("sha256", ""))
 
 
 def _metadata(span: Span) -> Iterator[tuple[str, Attribute]]:
-    """All that is known besides, as it is; what is no text or number as JSON."""
+    """All that is known besides, as it is."""
     said = _SAID | (_GENERATION if span.kind == "model" and span.attributes.get("usage") else set())
     for name, value in span.attributes.items():
-        if name not in said and value is not None:
-            plain = value if isinstance(value, str | bool | int | float) else json.dumps(value)
-            yield f"{OBSERVATION}.metadata.{name}", plain
+        if name not in said:
+            yield from _flat(f"{OBSERVATION}.metadata.{name}", value)
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Attribute]]:
+    """An object by its paths, by which Langfuse filters; a list as JSON."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}", inner)
+    elif value is not None:
+        yield name, value if isinstance(value, str | bool | int | float) else json.dumps(value)

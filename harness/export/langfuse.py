@@ -8,6 +8,7 @@ threads, sets a tracer provider for the whole process and does not say what was 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import ssl
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import truststore
 
 from harness.errors import HarnessError
+from harness.export.langfuse_version import fitness
 from harness.records import Record
 from harness.settings import Settings
 from harness.tracing.scores import Score
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from langfuse.api.health.types.health_response import HealthResponse
     from langfuse.api.projects.types.project import Project
     from langfuse.api.projects.types.projects import Projects
+    from langfuse.api.scores.types.create_score_request import CreateScoreRequest
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +89,9 @@ class Langfuse:
         assert keys.public_key, "asked for only when there are keys"
         assert keys.secret_key, "asked for only when there are keys"
         self.url = _without_user(keys.base_url)
+        self._auth = keys.public_key, keys.secret_key.get_secret_value()
         self._environment = settings.tracing.environment
+        self._takes: Literal["lists", "objects"] | None = None
         self._until = asyncio.get_running_loop().time() + within_s
         self._http = httpx.AsyncClient(
             # The system's own certificates, as browsers use them: a company's are often among them.
@@ -95,8 +100,8 @@ class Langfuse:
         )
         self._api = AsyncLangfuseAPI(
             base_url=self.url,
-            username=keys.public_key,
-            password=keys.secret_key.get_secret_value(),
+            username=self._auth[0],
+            password=self._auth[1],
             httpx_client=self._http,
         )
 
@@ -132,13 +137,37 @@ class Langfuse:
     async def give(self, score: Score) -> None:
         """Hand a score over. One that it has already is replaced by itself.
 
-        Scores go one by one: of several, Langfuse says how many it has rejected, but not which.
+        Scores go one by one: of several, Langfuse says how many it has rejected, but not which. A server
+        before 4.59.0 wants no list but the score itself; once found to be one, it gets no list any more.
         """
+        from langfuse.api.core.api_error import ApiError
+
+        request = self._request(score)
+        with self._translated():
+            async with asyncio.timeout_at(self._until):
+                if self._takes == "objects":
+                    return await self._post(request)
+                try:
+                    return await self._post_list(request)
+                except ApiError as refusal:
+                    if self._takes == "lists" or refusal.status_code != 400:
+                        raise
+                    listed = _said(refusal.body)
+                try:
+                    await self._post(request)
+                except ApiError as refusal:
+                    if refusal.status_code != 400:
+                        raise
+                    # Which of the two forms the server wants is not known, so both reasons are told.
+                    alone = _said(refusal.body)
+                    both = alone if alone == listed else f"alone: {alone}; in a list: {listed}"
+                    raise ApiError(status_code=400, body=both) from refusal
+
+    def _request(self, score: Score) -> CreateScoreRequest:
         from langfuse.api.commons.types.score_data_type import ScoreDataType
-        from langfuse.api.scores.types.create_score_batch_results import CreateScoreBatchResults
         from langfuse.api.scores.types.create_score_request import CreateScoreRequest
 
-        request = CreateScoreRequest(
+        return CreateScoreRequest(
             id=score.id,
             trace_id=trace_id(score.session_id),
             observation_id=score.span_id,
@@ -149,18 +178,38 @@ class Langfuse:
             data_type=ScoreDataType("CATEGORICAL" if isinstance(score.value, str) else "NUMERIC"),
             timestamp=score.given_at,
         )
-        with self._translated():
-            async with asyncio.timeout_at(self._until):
-                answer = await self._api.scores.create(request=[request], request_options=_ONCE)
-        if isinstance(answer, CreateScoreBatchResults):
-            if answer.rejected:
-                said = "; ".join(each.message for each in answer.errors)
-                raise LangfuseProblem(
-                    "rejected", f"Langfuse has rejected it ({said})", "it is not sent again"
-                )
-        elif "message" not in answer.model_fields_set:
+
+    async def _post_list(self, request: CreateScoreRequest) -> None:
+        from langfuse.api.scores.types.create_score_batch_results import CreateScoreBatchResults
+
+        answer = await self._api.scores.create(request=[request], request_options=_ONCE)
+        if not isinstance(answer, CreateScoreBatchResults) and "message" not in answer.model_fields_set:
             # The client takes any JSON object for an acceptance.
             raise self._no_langfuse("answers, but not as Langfuse does")
+        self._takes = "lists"
+        if isinstance(answer, CreateScoreBatchResults) and answer.rejected:
+            said = "; ".join(each.message for each in answer.errors)
+            raise LangfuseProblem("rejected", f"Langfuse has rejected it ({said})", "it is not sent again")
+
+    async def _post(self, request: CreateScoreRequest) -> None:
+        """Post a score by itself, which the client does not do any more.
+
+        Servers before 4.59.0 pass over its `timestamp`, answer {"id": ...}, and 400 to one that is unfit:
+        `PostScoresBody` in https://github.com/langfuse/langfuse/tree/v4.16.0/packages/shared/src/features/scores
+        """
+        from langfuse.api.core.api_error import ApiError
+
+        answer = await self._http.post(
+            f"{self.url}/api/public/scores", json=request.model_dump(mode="json"), auth=self._auth
+        )
+        if not answer.is_success:
+            raise ApiError(
+                status_code=answer.status_code, headers=dict(answer.headers), body=_parsed(answer.text)
+            )
+        taken = answer.json()
+        if not isinstance(taken, dict) or "id" not in taken:
+            raise self._no_langfuse("answers, but not as Langfuse does")
+        self._takes = "objects"
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -225,7 +274,7 @@ async def trace_address(settings: Settings, session_id: str) -> str | None:
 
 
 async def auth_check(settings: Settings) -> Finding | None:
-    """Examine whether Langfuse is there and takes the keys; None when none are set."""
+    """Examine whether Langfuse is there, takes the keys, and is new enough; None when no keys are set."""
     keys = {
         "LANGFUSE_PUBLIC_KEY": settings.langfuse.public_key,
         "LANGFUSE_SECRET_KEY": settings.langfuse.secret_key,
@@ -243,7 +292,9 @@ async def auth_check(settings: Settings) -> Finding | None:
             project = await langfuse.project()
     except LangfuseProblem as problem:
         return Finding(ok=False, detail=problem.what, remedy=problem.remedy)
-    return Finding(ok=True, detail=f"project '{project.name}' at {langfuse.url}, version {version}")
+    found = fitness(version)
+    detail = "; ".join((f"project '{project.name}' at {langfuse.url}, version {version}", *found.lacks))
+    return Finding(ok=found.remedy is None, detail=detail, remedy=found.remedy)
 
 
 def _without_user(url: str) -> str:
@@ -252,6 +303,24 @@ def _without_user(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
 
 
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def _said(body: Any) -> str:
-    text = body.get("message") if isinstance(body, dict) else body
-    return " ".join(str(text).split())[:_SAID_CHARS]
+    """What an error says: its message, and which fields are wrong, where Langfuse names them."""
+    text = str(body.get("message") if isinstance(body, dict) else body)
+    issues = body.get("error") if isinstance(body, dict) else None
+    if isinstance(issues, list):
+        wrong = [_issue(each) for each in issues if isinstance(each, dict)]
+        text = ": ".join((text, *wrong[:1]))
+    return " ".join(text.split())[:_SAID_CHARS]
+
+
+def _issue(issue: dict[str, Any]) -> str:
+    path = issue.get("path")
+    where = ".".join(map(str, path)) if isinstance(path, list) else ""
+    return f"{where} {issue.get('message', '')}".strip()

@@ -15,7 +15,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, St
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
 from harness.export.address import RELEASE, SERVICE
-from harness.export.attributes import FAILED, Attribute, attributes, problem
+from harness.export.attributes import FAILED, attributes, problem
+from harness.export.generation import Attribute
 from harness.store.spans import Ended
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

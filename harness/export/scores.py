@@ -31,12 +31,18 @@ _AT_ONCE = 50
 
 @dataclass(frozen=True)
 class Sent:
-    """How many scores Langfuse has taken now, will never take, and how many wait; and what went wrong."""
+    """How many scores Langfuse has taken now, will never take, and how many wait.
+
+    `problem` says why some wait, `refusal` why the last one was refused. None of those that wait is due for
+    `pause_s` seconds.
+    """
 
     sent: int
     refused: int
     left: int
     problem: str | None = None
+    refusal: str | None = None
+    pause_s: float = 0
 
 
 async def send_scores(
@@ -48,14 +54,15 @@ async def send_scores(
     the server ends the sending, so that it is asked once, and not once for each score. Raises StoreError.
     """
     outbox = ScoreOutbox(database, settings.tenant, session_id)
-    left = await outbox.left()
-    if not left or not receives(settings):
-        return Sent(0, 0, left)
+    waiting = await outbox.left()
+    if not waiting.left or not receives(settings):
+        return Sent(0, 0, waiting.left)
     async with Langfuse(settings, deadline_s) as langfuse:
         sending = _Sending(outbox, langfuse)
         await sending.run()
     problem = str(sending.problem) if sending.problem else None
-    return Sent(sending.sent, sending.refused, await outbox.left(), problem)
+    waiting = await outbox.left()
+    return Sent(sending.sent, sending.refused, waiting.left, problem, sending.refusal, waiting.pause_s)
 
 
 @dataclass
@@ -67,6 +74,7 @@ class _Sending:
     sent: int = 0
     refused: int = 0
     problem: LangfuseProblem | None = None
+    refusal: str | None = None
     unfit: list[tuple[KeptScore, LangfuseProblem]] = field(default_factory=list)
 
     async def run(self) -> None:
@@ -109,6 +117,7 @@ class _Sending:
     async def _refuse(self, score: KeptScore, problem: LangfuseProblem) -> None:
         await self.outbox.refuse(score, problem.what)
         self.refused += 1
+        self.refusal = problem.what
 
     async def _later(self, scores: Sequence[KeptScore]) -> None:
         """Give scores back: to be taken at once if there was only no time, else after a pause."""
@@ -133,6 +142,8 @@ async def settle_scores(
         return
     if found.problem:
         log.warning("Scores that wait to be sent: %d. %s", found.left, found.problem)
+    if found.refusal:
+        log.warning("Scores that will not be sent again: %d. %s.", found.refused, found.refusal)
 
 
 def _pause_s(score: KeptScore, problem: LangfuseProblem) -> float:

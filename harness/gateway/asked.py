@@ -64,6 +64,19 @@ def asks_for_summary(request: Mapping[str, Any]) -> bool:
     return str(last).startswith(_SUMMARY)
 
 
+def parameters_of(request: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    """How the model is asked, beside what it is told: limits and settings as plain values."""
+    names = ("max_tokens", "temperature", "top_p", "top_k", "stream")
+    found = {name: request[name] for name in names if isinstance(request.get(name), int | float)}
+    effort, thinking = _field(request.get("output_config"), "effort"), _field(request.get("thinking"), "type")
+    return found | ({"effort": effort} if effort else {}) | ({"thinking": thinking} if thinking else {})
+
+
+def _field(value: Any, name: str) -> str | None:
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
 def newly_told(request: Mapping[str, Any]) -> Any:
     """What a call tells the model that its earlier answers did not: all of it, the first time."""
     messages = list(request["messages"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import events as ev
 from harness.gateway.admission import Forbidden, forbidden, too_many_beside, unpriced
-from harness.gateway.asked import asks_for_summary, newly_told, system_texts, tools_of
+from harness.gateway.asked import asks_for_summary, newly_told, parameters_of, system_texts, tools_of
 from harness.gateway.bodies import counts_of, is_useful, message_in
 from harness.gateway.calls import Call, Denied, Failed
 from harness.gateway.charge import Charge
@@ -20,7 +20,7 @@ from harness.gateway.conversation import conversation_key
 from harness.gateway.trouble import Trouble
 from harness.gateway.upstream import Caller
 from harness.limits import Refused, next_call
-from harness.pricing import PRICES, Price, cost_usd, most
+from harness.pricing import PRICES, Price, cost_usd, costs_usd, most
 from harness.records import Usage, derived_id
 from harness.redaction import Redactor
 from harness.state import RunState
@@ -150,7 +150,7 @@ class Door:
                 model=call.model,
             ),
             run_id=self.run_id,
-            shown=Shown(input=newly_told(call.request)),
+            shown=Shown(input=newly_told(call.request), facts={"parameters": parameters_of(call.request)}),
             entry=call.charge.begins if call.charge else None,
         )
         self.alive("waiting for the model's first token")
@@ -189,10 +189,12 @@ class Door:
             unattributed_calls=call.lost + (counts is None),
         )
         model = str(message.get("model") or call.model)
+        priced = model
         cost = cost_usd(model, usage, self.prices)
         if cost is None and call.charge is not None:
             # Endpoints in front of others answer under names of their own. What nobody pays for has no price.
-            cost = cost_usd(call.model, usage, self.prices)
+            priced = call.model
+            cost = cost_usd(priced, usage, self.prices)
         kept = KeptResponse(call.conversation, call.call_id, _content_type(headers), body, message)
         await self.journal.append(
             ev.ModelFinished(
@@ -208,7 +210,9 @@ class Door:
                 replaced=replaced,
             ),
             run_id=self.run_id,
-            shown=Shown(output=message.get("content")),
+            shown=Shown(
+                output=message.get("content"), facts={"costs": costs_usd(priced, usage, self.prices)}
+            ),
             keep=kept if is_useful(message) else None,
             record=None if replaced else self._recording(call, 200, headers, body),
             entry=call.charge.answered(model, usage if counts else None, cost) if call.charge else None,

@@ -17,9 +17,7 @@ from harness.offline.fill import conforming
 from harness.offline.kept import read_on, with_whole_results
 from harness.offline.roles import role_of
 from harness.offline.turn import Turn
-
-MODEL = "offline-extractive"
-"""The model named in every answer."""
+from harness.records import OFFLINE_MODEL
 
 BYTES_PER_TOKEN = 4
 """Usage is an estimate: UTF-8 bytes of what would be sent and returned, four to a token, rounded up."""
@@ -44,7 +42,7 @@ def respond(request: Mapping[str, Any]) -> dict[str, Any]:
         "id": _id("msg", key, 0),
         "type": "message",
         "role": "assistant",
-        "model": MODEL,
+        "model": OFFLINE_MODEL,
         "content": content,
         "stop_reason": "tool_use" if turn.calls else "end_turn",
         "stop_sequence": None,

@@ -345,6 +345,7 @@ function placed(element, px) {
 /** What a row says: the agent for an agent run, the model or the tool for a call. */
 function nameOf(span) {
   const [operation, ...rest] = span.name.split(" ");
+  if (span.kind === "turn") return `turn of ${rest.join(" ")}`;
   if (span.kind === "agent_run") return h("b", {}, span.agent || rest.join(" "));
   if (span.kind === "model") return rest.join(" ") || operation;
   if (span.kind === "tool" || span.kind === "delegation") return toolName(rest.join(" ") || operation);

@@ -46,6 +46,8 @@ class SessionState:
     root_id: str = ""
     forked: ev.SessionForked | None = None
     inherited: Spent = field(default_factory=Spent)
+    before_turn: Spent = field(default_factory=Spent)
+    """What had been used when the turn began that is at work now, or was last."""
     recorded: bool = False
     replay_stopped: ev.ReplayStopped | None = None
     trace: Trace = field(init=False)
@@ -107,7 +109,9 @@ class SessionState:
         if event.seq <= self.head:
             return
         self.head = event.seq
-        self.trace.follow(event.payload, event.agent_run_id, self.runs)
+        moves = self.trace.follow(event.payload, event.agent_run_id, self.runs)
+        if any(step.kind == "turn" for step in moves.opened):
+            self.before_turn = self.spent
         run = self.runs.get(event.agent_run_id or "")
         if run is None:
             self._apply_session(event)
@@ -136,7 +140,7 @@ class SessionState:
         self.report, self.problem, self.citations = None, None, None
         for run in self.runs.values():
             part_from_origin(run, forked)
-        self.inherited = sum((run.spent for run in self.runs.values()), Spent())
+        self.inherited, self.before_turn = sum((run.spent for run in self.runs.values()), Spent()), Spent()
 
     def _apply_session(self, event: ev.Event) -> None:
         match event.payload:

@@ -1,7 +1,8 @@
 """Which steps of a session are open, and what an event opens and closes: the shape of its trace.
 
 Everything follows from the journal, so that a process that takes a session up knows what the dead one left
-open. When nobody advances the session any more, no step is open: each sitting ends what it has begun.
+open. A turn lasts from its question to its answer, over every death and stop between. When nobody advances
+the session any more, no other step is open: each sitting ends what it has begun.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from harness.tracing.span import SpanKind, SpanStatus, span_id
 Name = tuple[SpanKind, str]
 """What a step is and what it belongs to: a call's id, an agent run's id."""
 
-_ROOT: Name = ("session", "")
+_TURN: Name = ("turn", "")
 
 _ENDED: Mapping[str, SpanStatus] = {
     "done": "ok",
@@ -42,6 +43,11 @@ class Step:
         """What it is."""
         return self.name[0]
 
+    @property
+    def key(self) -> str:
+        """What it belongs to."""
+        return self.name[1]
+
 
 @dataclass
 class Moves:
@@ -54,10 +60,11 @@ class Moves:
     closed: list[tuple[Step, SpanStatus]] = field(default_factory=list)
     within: str | None = None
 
-    def start(self, step: Step) -> None:
+    def start(self, step: Step) -> Step:
         """Open a step; the event belongs to it."""
         self.opened.append(step)
         self.within = step.span_id
+        return step
 
     def end(self, step: Step, status: SpanStatus) -> None:
         """Close a step; the event belongs to it."""
@@ -99,41 +106,63 @@ class Trace:
 
     def moves(self, payload: ev.AnyPayload, run_id: str | None, runs: Mapping[str, RunState]) -> Moves:
         """Say what an event opens and closes, given the agent runs as they were before it."""
-        moves, run = Moves(), runs.get(run_id or "")
-        if run is not None:
-            self._of_run(moves, payload, run, runs)
-            return moves
-        moves.within = self._root
+        moves, run = Moves(within=self._turn), runs.get(run_id or "")
         match payload:
-            case ev.SessionCreated():
-                self._whole(moves, _ROOT, None, None)
+            case ev.SessionCreated() | ev.SessionAsked():
+                self._start(moves, _TURN, None, None)
             case ev.SessionForked():
-                Trace(self.session_id)._whole(moves, _ROOT, None, None)
-            case ev.SessionAsked():
-                self._whole(moves, ("question", ""), self._root, None)
+                Trace(self.session_id)._begin_fork(moves, runs)
             case ev.SessionResumed():
-                self._end_all(moves, "interrupted")
+                # Of what waits only a fork has steps that are open: those it was given at its beginning.
+                self._end_all(moves, "interrupted" if self.standing == "working" else "suspended")
                 if self.standing != "ended":
-                    self._whole(moves, ("wait", ""), self._root, None)
+                    self._whole(moves, ("wait", ""), self._turn, None)
             case ev.SessionSuspended():
                 self._end_all(moves, "suspended")
             case ev.SessionFinished(status=status):
                 self._end_all(moves, "interrupted")
-                self._whole(moves, ("result", ""), self._root, None, _ENDED[status])
+                turn = self._opened(_TURN) or moves.start(self._step(_TURN, None, None))
+                moves.end(turn, _ENDED[status])
+            case _:
+                if self._opened(_TURN) is None:
+                    # It had ended, and is tried again, or has been answered.
+                    self._start(moves, _TURN, None, None)
+                if run is not None:
+                    self._of_run(moves, payload, run, runs)
+                else:
+                    self._of_session(moves, payload)
+        return moves
+
+    def _of_session(self, moves: Moves, payload: ev.AnyPayload) -> None:
+        match payload:
             case ev.AgentRunCreated(parent_id=parent_id):
-                moves.within = self._run_or_root(parent_id)
+                moves.within = self._run_or_turn(moves, parent_id)
             case ev.MergeDecided(place=place, parent_id=parent_id, problem=problem):
-                parent = self._run_or_root(parent_id)
+                parent = self._run_or_turn(moves, parent_id)
                 self._whole(moves, ("merge", place), parent, None, "error" if problem else "ok")
             case _:
                 pass
-        return moves
+
+    def _begin_fork(self, moves: Moves, runs: Mapping[str, RunState]) -> None:
+        """Open the turn, and in it whoever waits for tasks that were delegated before it was forked.
+
+        The steps of the copied part are in the origin's trace; what runs on from there hangs below these.
+        """
+        turn = self._start(moves, _TURN, None, None)
+        for run in runs.values():
+            if (delegation := run.waiting_on) is None:
+                continue
+            own = self._start(moves, ("agent_run", run.id), self._parent(moves, run, runs), run)
+            asked = self._start(moves, ("delegation", delegation.tool_use_id), own.span_id, run)
+            self.newest |= {own.name: own, asked.name: asked}
+        moves.within = turn.span_id
 
     def _of_run(
         self, moves: Moves, payload: ev.AnyPayload, run: RunState, runs: Mapping[str, RunState]
     ) -> None:
         own = self.newest.get(("agent_run", run.id))
-        moves.within = own.span_id if own else self._root
+        around = own.span_id if own else self._turn_in(moves)
+        moves.within = around
         match payload:
             case ev.AgentRunStarted(entry=entry):
                 self._start_run(moves, run, runs)
@@ -141,7 +170,7 @@ class Trace:
                     self._start(moves, ("routing", run.id), moves.within, run)
             case ev.AgentRunInterrupted():
                 self._end_of_run(moves, run, ("tool", "routing"), "interrupted")
-                moves.within = own.span_id if own else self._root
+                moves.within = around
             case ev.AgentRunAnswered():
                 self._start(moves, ("gate", run.id), moves.within, run)
             case ev.GateDecided():
@@ -149,7 +178,7 @@ class Trace:
             case ev.AgentRunFinished(outcome=outcome):
                 self._end_run(moves, run, runs, _ENDED[outcome.status])
             case ev.AgentRunReopened():
-                self._whole(moves, ("wait", run.id), self._parent(run, runs), run)
+                self._whole(moves, ("wait", run.id), self._parent(moves, run, runs), run)
             case ev.RoutingDecided():
                 self._end(moves, ("routing", run.id), run)
             case _:
@@ -190,17 +219,19 @@ class Trace:
         if (open_ := self._opened(("agent_run", run.id))) is not None:
             moves.within = open_.span_id
             return
-        self._start(moves, ("agent_run", run.id), self._parent(run, runs), run)
+        self._start(moves, ("agent_run", run.id), self._parent(moves, run, runs), run)
 
     def _end_run(self, moves: Moves, run: RunState, runs: Mapping[str, RunState], status: SpanStatus) -> None:
-        self._end_of_run(moves, run, ("tool", "routing", "gate", "delegation"), "interrupted")
-        self._end(moves, ("agent_run", run.id), run, self._parent(run, runs), status)
+        # A router that gives up has failed in its decision.
+        self._end_of_run(moves, run, ("routing",), "error" if status == "error" else "interrupted")
+        self._end_of_run(moves, run, ("tool", "gate", "delegation"), "interrupted")
+        self._end(moves, ("agent_run", run.id), run, self._parent(moves, run, runs), status)
 
-    def _parent(self, run: RunState, runs: Mapping[str, RunState]) -> str | None:
+    def _parent(self, moves: Moves, run: RunState, runs: Mapping[str, RunState]) -> str | None:
         """Where an agent run hangs: under the call or the gate that asked for it, else under its parent."""
         parent = runs.get(run.parent_id or "")
         if parent is None:
-            return self._root
+            return self._turn_in(moves)
         names: list[Name] = [
             ("delegation", delegation.tool_use_id)
             for delegation in parent.delegations.values()
@@ -212,16 +243,21 @@ class Trace:
         own: Name = ("agent_run", parent.id)
         names.append(own)
         step = next((self.newest[name] for name in names if name in self.newest), None)
-        return step.span_id if step else self._root
+        return step.span_id if step else self._turn_in(moves)
 
-    def _run_or_root(self, run_id: str | None) -> str | None:
+    def _run_or_turn(self, moves: Moves, run_id: str | None) -> str | None:
         step = self.newest.get(("agent_run", run_id or ""))
-        return step.span_id if step else self._root
+        return step.span_id if step else self._turn_in(moves)
 
     @property
-    def _root(self) -> str | None:
-        root = self.newest.get(_ROOT)
-        return root.span_id if root else None
+    def _turn(self) -> str | None:
+        turn = self.newest.get(_TURN)
+        return turn.span_id if turn else None
+
+    def _turn_in(self, moves: Moves) -> str | None:
+        """The turn, also one that the same event begins."""
+        begun = next((step.span_id for step in moves.opened if step.name == _TURN), None)
+        return begun or self._turn
 
     def _opened(self, name: Name) -> Step | None:
         step = self.newest.get(name)
@@ -233,8 +269,8 @@ class Trace:
         own = span_id(self.session_id, kind, f"{key}/{before + 1}" if before else key)
         return Step(name, own, parent, run.id if run else None)
 
-    def _start(self, moves: Moves, name: Name, parent: str | None, run: RunState | None) -> None:
-        moves.start(self._step(name, parent, run))
+    def _start(self, moves: Moves, name: Name, parent: str | None, run: RunState | None) -> Step:
+        return moves.start(self._step(name, parent, run))
 
     def _whole(
         self,
@@ -269,8 +305,8 @@ class Trace:
                 moves.end(step, status)
 
     def _end_all(self, moves: Moves, status: SpanStatus) -> None:
-        # The innermost first, as they were opened last.
-        moves.closed.extend((step, status) for step in reversed(self.open.values()))
+        # The innermost first, as they were opened last. A turn goes on over this.
+        moves.closed.extend((step, status) for step in reversed(self.open.values()) if step.name != _TURN)
 
 
 def _joined(tool_use_id: str, run: RunState) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.crashpoints import reached
 from harness.errors import NoSuchSession
 from harness.events import AnyPayload, SessionForked, now, plain
-from harness.state import Moves, SessionState, Step
+from harness.state import Moves, SessionState
 from harness.store.database import Database, Json
 from harness.store.journal import KEEP_ALL
 from harness.store.queries import queries
@@ -51,13 +51,13 @@ async def spans_named(database: Database, session_id: str, prefix: str) -> list[
 async def store_fork(database: Database, fork: Fork, keeper: Keeper | None = KEEP_ALL) -> None:
     """Write a fork in one transaction. Nothing of its origin is changed, and nobody at work there waits.
 
-    `keeper` decides what its root span keeps of the question; without one it has no spans.
+    `keeper` decides what its first spans keep of the question and the tasks; without one it has no spans.
 
     Raises StoreError when it could not be written, NoSuchSession when the origin is gone; there is no fork.
     """
     state, event, edited = fork.state, fork.event, fork.edited
     assert state.created is not None, "a session begins with its creation"
-    root = state.trace.newest["session", ""]
+    turn = state.trace.newest["turn", ""]
     key = {"id": state.id, "origin": event.origin, "at": event.at}
     reached(f"before {event.kind}")
     async with database.transaction() as connection:
@@ -78,12 +78,13 @@ async def store_fork(database: Database, fork: Fork, keeper: Keeper | None = KEE
                 "at": event.at,
                 "kind": event.kind,
                 "version": type(event).VERSION,
-                "span_id": root.span_id,
+                "span_id": turn.span_id,
                 "payload": Json(plain(event)),
             },
         )
         if keeper is not None:
-            await connection.run(_SQL["add_root"], {**key, **_root_row(root, fork, keeper)})
+            for row in _first_rows(fork, keeper):
+                await connection.run(_SQL["add_span"], {**key, **row})
         documents = {"sources": state.created.sources, "read": sorted(state.read)}
         await connection.run(_SQL["copy_documents"], {**key, **documents})
         await connection.run(_SQL["copy_bundles"], key)
@@ -104,11 +105,11 @@ async def store_fork(database: Database, fork: Fork, keeper: Keeper | None = KEE
     reached(f"after {event.kind}")
 
 
-def _root_row(root: Step, fork: Fork, keeper: Keeper) -> Row:
-    moves = Moves([root], [(root, "ok")])
+def _first_rows(fork: Fork, keeper: Keeper) -> list[Row]:
+    """The spans that a fork begins with; they are open, as nobody is at work for it."""
+    moves = Moves(list(fork.state.trace.open.values()))
     rows = span_rows(moves, fork.event, fork.state, shown=Shown(), at=now(), seen_at=None, keeper=keeper)
-    (row,) = rows.opened
-    return row | {name: Json(row[name]) for name in ("opened", "closed")}
+    return [row | {"opened": Json(row["opened"])} for row in rows.opened]
 
 
 def _named(claude_session_id: str) -> str:

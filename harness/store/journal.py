@@ -186,7 +186,7 @@ class Journal:
             moves,
             payload,
             self.state,
-            shown=Shown(self.redactor.value(shown.input), self.redactor.value(shown.output)),
+            shown=Shown(self.redactor.value(shown.input), self.redactor.value(shown.output), shown.facts),
             at=now(),
             seen_at=self.lease.seen_at,
             keeper=self._keeper,

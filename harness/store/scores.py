@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from harness.events import Event
+from harness.records import Record
 from harness.store.database import Database, Json
 from harness.store.queries import queries
 from harness.store.spans import read_agent_run_spans
@@ -42,6 +43,13 @@ async def read_scores(database: Database, session_id: str) -> list[KeptScore]:
     return [_score(row) for row in await database.all(_SQL["scores"], {"session_id": session_id})]
 
 
+class Left(Record):
+    """How many scores wait, and for how many seconds none of them is to be tried."""
+
+    left: int
+    pause_s: float
+
+
 class ScoreOutbox:
     """A tenant's scores, or those of one session, that have not been sent.
 
@@ -74,11 +82,11 @@ class ScoreOutbox:
         """Note that the receiver will never take it, and why."""
         await self._database.run(_SQL["score_refused"], {"id": score.id, "problem": problem})
 
-    async def left(self) -> int:
+    async def left(self) -> Left:
         """Count the scores that wait, those that are not due yet or are taken included."""
         row = await self._database.one(_SQL["scores_left"], self._whose)
         assert row is not None, "a count is a row"
-        return int(row["left"])
+        return Left.model_validate(row)
 
 
 def _score(row: dict[str, Any]) -> KeptScore:

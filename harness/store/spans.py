@@ -33,16 +33,22 @@ class Standing:
 
 @dataclass(frozen=True)
 class Ended:
-    """A span that has ended, with the tenant and the flow of its session."""
+    """A span that has ended, with the tenant and the flow of its session, and the tags of its trace."""
 
     span: Span
     tenant: str
     flow: str
+    tags: tuple[str, ...] = ()
 
 
 async def read_spans(database: Database, session_id: str) -> list[Span]:
     """Read a session's spans, the open ones too, in the order of their starts."""
     return [_span(row) for row in await database.all(_SQL["spans"], {"session_id": session_id})]
+
+
+async def read_ended(database: Database, session_id: str) -> list[Ended]:
+    """Read a session's spans that have ended, in the order of their starts."""
+    return [_ended(row) for row in await database.all(_SQL["ended_spans"], {"session_id": session_id})]
 
 
 async def read_agent_run_spans(database: Database, session_id: str) -> list[Span]:
@@ -81,7 +87,7 @@ class Outbox:
         """Take spans that are due, the longest waiting first."""
         given = {"tenant": self._tenant, "session_id": self._session_id, "limit": limit, "hold": self.hold_s}
         rows = await self._database.all(_SQL["take_spans"], given)
-        return [Ended(_span(row), row["tenant"], row["flow"]) for row in rows]
+        return [_ended(row) for row in rows]
 
     async def sent(self, spans: Sequence[Span]) -> None:
         """Note that the receiver has these."""
@@ -108,13 +114,22 @@ def _ids(spans: Sequence[Span]) -> dict[str, Any]:
     }
 
 
+def _ended(row: dict[str, Any]) -> Ended:
+    found = (row["flow"], row["upstream"], "fork" if row["is_fork"] else None, *(row["tags"] or ()))
+    return Ended(_span(row), row["tenant"], row["flow"], tuple(dict.fromkeys(filter(None, found))))
+
+
+_TURNS = ("session", "question", "result")
+"""What stood for a turn before it was one span."""
+
+
 def _span(row: dict[str, Any]) -> Span:
     return Span(
         session_id=str(row["session_id"]),
         span_id=row["span_id"],
         parent_span_id=row["parent_span_id"],
         agent_run_id=str(row["agent_run_id"]) if row["agent_run_id"] else None,
-        kind=row["kind"],
+        kind="turn" if row["kind"] in _TURNS else row["kind"],
         name=row["name"],
         seq=row["seq"],
         started_at=row["started_at"],

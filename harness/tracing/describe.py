@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from harness import events as ev
-from harness.records import Outcome
 from harness.state import Moves, RunState, SessionState, Step
 from harness.tracing.content import Keeper
-from harness.tracing.span import SpanKind
+from harness.tracing.facts import beginning, ending, flow_of, model_of
 
 Row = dict[str, Any]
 
@@ -23,10 +22,14 @@ _WORDS = ("problem", "reason", "answer", "help", "retries", "citations")
 
 @dataclass(frozen=True)
 class Shown:
-    """What only the caller has in hand: what went into a step, or came out of it."""
+    """What only the caller has in hand: what went into a step, or came out of it.
+
+    `facts` are further attributes of the step: numbers and names, no content.
+    """
 
     input: Any = None
     output: Any = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,9 @@ def span_rows(
             "parent_span_id": step.parent_id,
             "agent_run_id": step.run_id,
             "kind": step.kind,
-            "name": _name(step, payload, run),
+            "name": _name(step, payload, run, state),
             "started_at": _began(step, run, at, cut_at),
-            "opened": _kept(_beginning(step.kind, payload, run, state), shown.input, keeper),
+            "opened": _kept({**shown.facts, **beginning(step, payload, run, state)}, shown.input, keeper),
         }
         opened.append(row)
         if step.span_id in ends:
@@ -86,7 +89,7 @@ def _end(
     at: datetime,
     keeper: Keeper,
 ) -> Row:
-    said = _ending(step, payload, run, state)
+    said = {**shown.facts, **ending(step, payload, run, state)}
     return {
         "ended_at": at,
         "status": status,
@@ -103,15 +106,17 @@ def _kept(said: Mapping[str, Any], shown: Any, keeper: Keeper, *, output: bool =
     return row | ({which: content} if content else {})
 
 
-def _name(step: Step, payload: ev.AnyPayload, run: RunState | None) -> str:
+def _name(step: Step, payload: ev.AnyPayload, run: RunState | None, state: SessionState) -> str:
     agent = run.agent if run else ""
     match step.kind, payload:
+        case "turn", _:
+            return _plain(f"invoke_workflow {flow_of(payload, state)}")
         case "agent_run", _:
             return f"invoke_agent {agent}"
         case "model", ev.ModelReplayed():
             return "chat (kept answer)"
         case "model", ev.ModelRequested(model=model) | ev.ModelFinished(model=model):
-            return _plain(f"chat {model}")
+            return _plain(f"chat {model_of(model, state)}")
         case "model", _:
             return "chat"
         case "delegation", _:
@@ -130,8 +135,6 @@ def _name(step: Step, payload: ev.AnyPayload, run: RunState | None) -> str:
             return f"route {agent}"
         case "merge", ev.MergeDecided(policy=policy):
             return f"merge {policy}"
-        case "result", _:
-            return "session result"
         case kind, _:
             return kind
 
@@ -145,160 +148,3 @@ def _began(step: Step, run: RunState | None, at: datetime, cut_at: datetime) -> 
     if step.kind == "wait":
         return (run.ended_at if run else cut_at) or at
     return at
-
-
-def _beginning(
-    kind: SpanKind, payload: ev.AnyPayload, run: RunState | None, state: SessionState
-) -> dict[str, Any]:
-    match payload:
-        case ev.SessionCreated() as created:
-            return {
-                "input": created.question,
-                "tenant": created.tenant,
-                "flow": created.flow_name,
-                "upstream": created.upstream,
-                "model": created.model,
-                "bundles": created.bundles,
-                "sources": created.sources,
-            }
-        case ev.SessionForked(origin=origin, at=at, edits=edits):
-            begun = state.created
-            return {
-                "input": state.question,
-                "tenant": state.tenant,
-                "flow": begun.flow_name if begun else None,
-                "upstream": begun.upstream if begun else None,
-                "forked_from": {"session_id": origin, "seq": at},
-                "edited": sorted(edits),
-            }
-        case ev.SessionAsked(question=question):
-            return {"input": question}
-        case ev.SessionResumed():
-            return {"reason": state.problem or "The process that was at work had died."}
-        case ev.AgentRunReopened(answer=answer):
-            return {"reason": run.outcome.problem if run and run.outcome else None, "answer": answer}
-        case ev.AgentRunStarted() | ev.AgentRunFinished() if run is not None and kind != "routing":
-            return _run(run) | _start(payload)
-        case ev.ModelRequested() as call:
-            return {"request_model": call.model} | call.model_dump(exclude={"kind", "model"})
-        case ev.ModelFinished() | ev.ModelFailed() | ev.ModelReplayed():
-            return {"call_id": payload.call_id, "auxiliary": payload.auxiliary}
-        case ev.ToolRequested() as call:
-            return call.model_dump(exclude={"kind"})
-        case ev.ToolFinished() | ev.ToolDenied():
-            return {"tool": payload.tool, "tool_use_id": payload.tool_use_id}
-        case ev.HelpAsked(tool_use_id=tool_use_id, help=help_):
-            return {"tool": "need_help", "tool_use_id": tool_use_id, "input": help_.model_dump()}
-        case ev.DelegationRequested(tool_use_id=tool_use_id, tasks=tasks):
-            return {"tool": "delegate", "tool_use_id": tool_use_id} | _tasks(tasks)
-        case ev.DelegationJoined(tool_use_id=tool_use_id, into=into, tasks=tasks):
-            return {"tool": "delegate", "tool_use_id": tool_use_id, "joined": into} | _tasks(tasks)
-        case ev.AgentRunAnswered(output=output):
-            return {"input": output, "by": run.gate.verifier if run and run.gate else None}
-        case ev.GateDecided(by=by):
-            return {"by": by}
-        case ev.MergeDecided(policy=policy, path=path, branches=branches):
-            return {"policy": policy, "path": path, "branches": [each.model_dump() for each in branches]}
-        case _:
-            return {}
-
-
-def _run(run: RunState) -> dict[str, Any]:
-    return {
-        "input": run.task.payload,
-        "agent": run.agent,
-        "role": run.role,
-        "path": run.path,
-        "task_id": run.task.id,
-        "bundle": run.agent,
-        "bundle_version": run.bundle_version or None,
-        "limits": run.limits.model_dump(exclude_none=True),
-        "continues": run.continues,
-    }
-
-
-def _start(payload: ev.AgentRunStarted | ev.AgentRunFinished) -> dict[str, Any]:
-    if isinstance(payload, ev.AgentRunFinished):
-        return {}
-    return {"attempt": payload.attempt, "entry": payload.entry}
-
-
-def _tasks(tasks: tuple[Any, ...]) -> dict[str, Any]:
-    return {
-        "tasks": [{"id": task.id, "to": task.destination} for task in tasks],
-        "input": [{"to": task.destination, "input": task.payload} for task in tasks],
-    }
-
-
-def _ending(step: Step, payload: ev.AnyPayload, run: RunState | None, state: SessionState) -> dict[str, Any]:
-    match payload:
-        case ev.SessionFinished() as done if step.kind == "result":
-            return {
-                "output": done.report,
-                "problem": done.problem,
-                "citations": done.citations,
-                "usage": state.usage.model_dump(),
-                "cost_usd": state.cost_usd,
-            }
-        case ev.SessionSuspended(reason=reason):
-            return {"problem": reason}
-        case ev.SessionResumed() if step.kind != "wait":
-            return {"problem": "The process at work died."}
-        case ev.AgentRunFinished(outcome=outcome, work_s=work_s) if run and step.kind == "agent_run":
-            return _outcome(outcome) | _spent(run, work_s)
-        case ev.MergeDecided(problem=problem):
-            return {"problem": problem}
-        case ev.AgentRunInterrupted(reason=reason):
-            return {"problem": reason}
-        case ev.ModelFinished() as call:
-            known = _call(run, call.call_id)
-            said = call.model_dump(exclude={"kind", "call_id", "auxiliary"}) | {"retries": known or None}
-            return said | ({"cost_usd": 0.0} if _unpaid(state) else {})
-        case ev.ModelFailed() as call:
-            said = call.model_dump(exclude={"kind", "call_id", "auxiliary"})
-            return said | {"retries": _call(run, call.call_id) or None}
-        case ev.ModelReplayed():
-            return {"replayed": True}
-        case ev.ToolFinished() as call:
-            said = call.model_dump(exclude={"kind", "tool", "tool_use_id", "error"})
-            return said | {"problem": call.error, "joined": _joined(run, call.tool_use_id)}
-        case ev.ToolDenied(hook=hook, reason=reason):
-            return {"hook": hook, "problem": reason}
-        case ev.DelegationVoided(reason=reason):
-            return {"problem": reason}
-        case ev.GateDecided(verdict=verdict, problem=problem):
-            return {"verdict": verdict, "problem": problem, "output": verdict}
-        case ev.RoutingDecided(number=number, to=to, task=task, reason=reason):
-            return {"number": number, "to": to, "reason": reason, "output": task.payload}
-        case _:
-            return {}
-
-
-def _unpaid(state: SessionState) -> bool:
-    """Whether nobody is paid: a receiver would set a price of its own for what tells none."""
-    return state.created is not None and state.created.upstream in ("offline", "replay")
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    help_ = outcome.help.model_dump() if outcome.help else None
-    return {"output": outcome.output, "problem": outcome.problem, "help": help_}
-
-
-def _spent(run: RunState, work_s: float) -> dict[str, Any]:
-    return {
-        "usage": run.usage.model_dump(),
-        "cost_usd": None if run.unpriced else run.cost_usd,
-        "steps": run.steps,
-        "attempts": run.attempts,
-        "work_s": run.work_s + work_s,
-    }
-
-
-def _call(run: RunState | None, call_id: str) -> list[dict[str, Any]]:
-    call = run.open_calls.get(call_id) if run else None
-    return list(call.retries) if call else []
-
-
-def _joined(run: RunState | None, tool_use_id: str) -> list[str] | None:
-    delegation = run.delegations.get(tool_use_id) if run else None
-    return list(delegation.joined) or None if delegation else None

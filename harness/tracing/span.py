@@ -9,9 +9,7 @@ from typing import Any, Literal
 from harness.records import Record
 
 SpanKind = Literal[
-    "session",
-    "question",
-    "result",
+    "turn",
     "agent_run",
     "model",
     "tool",
@@ -29,21 +27,24 @@ SpanStatus = Literal["open", "ok", "error", "needs_help", "interrupted", "suspen
 class Span(Record):
     """One timed step. A span that has ended does not change any more.
 
-    A session's trace has one root, of kind "session", which ends as soon as it has begun, so that it can be
-    exported before its children; "result" is its outcome. `seq` is the number of the event that opened the
-    span: its checkpoint. `attributes` are plain JSON, by the span's kind:
+    A session's trace has a root for each of its turns, of kind "turn": from a question, the first one or one
+    asked later, to its answer. `seq` is the number of the event that opened the span: its checkpoint.
+    `attributes` are plain JSON, by the span's kind:
 
     every kind      input, output: `Content` as a dict, where there is any; problem: why it did not end well
                     (what quotes somebody is left out with the content)
-    session         tenant, flow, upstream, model, forked_from {"session_id", "seq"}
-    result          usage (as `Usage`), cost_usd, citations
-    agent_run       agent, role, path, task_id, bundle, bundle_version, attempt, entry, limits, continues;
+    turn            turn (its number), tenant, flow, upstream, model, bundles, sources, edited,
+                    forked_from {"session_id", "seq"}; at its end usage (as `Usage`) and cost_usd of the turn,
+                    session_usage and session_cost_usd of all turns, citations
+    below a run     agent, bundle_version of that agent run
+    agent_run       role, path, task_id, bundle, attempt, entry, limits, continues, provider;
                     at its end usage and cost_usd of the whole agent run, steps, attempts, work_s
-    model           model, request_model, call_id, ordinal, request_hash, auxiliary, last_turn, message_id,
-                    stop_reason, usage (as `Usage`), cost_usd, first_token_s, replayed,
+    model           model, request_model, provider, call_id, ordinal, request_hash, auxiliary, last_turn,
+                    parameters {"max_tokens", "stream", ...}, message_id, stop_reason, usage (as `Usage`),
+                    cost_usd, costs {type of token: US dollars}, first_token_s, replayed,
                     retries [{"status", "problem", "lost", "pause_s"}]
     tool            tool, tool_use_id, replay, cached, sources, hook (the one that refused it), result_hash
-    delegation      tool_use_id, tasks [{"id", "to"}], joined
+    delegation      tool, tool_use_id, tasks [{"id", "to"}], joined
     routing         number, to, reason
     gate            by, verdict
     merge           policy, path, branches [{"number", "name", "status"}]

@@ -15,7 +15,7 @@ from harness.cli.probe import probe
 from harness.hook_chain import HookChain
 from harness.settings import Settings
 from tests.cli.processes import NO_MODEL
-from tests.kit.langfuse_api import LangfuseApi, variables
+from tests.kit.langfuse_api import VERSION, LangfuseApi, variables
 from tests.kit.processes import clean_env
 from tests.kit.sdk import isolate
 
@@ -72,7 +72,7 @@ async def test_langfuse_is_examined_when_it_is_set_up(home: Path, dsn: str) -> N
     async with LangfuseApi() as api:
         code, checks = await examined(home, dsn, **variables(api.url))
         assert code == 0
-        assert checks["langfuse"]["detail"] == f"project 'Research' at {api.url}, version 4.1.0"
+        assert checks["langfuse"]["detail"] == f"project 'Research' at {api.url}, version {VERSION}"
         code, checks = await examined(home, dsn, LANGFUSE_PUBLIC_KEY="pk-lf", LANGFUSE_BASE_URL=api.url)
     assert code == 1
     assert "LANGFUSE_SECRET_KEY is not set" in checks["langfuse"]["detail"]

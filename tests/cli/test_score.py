@@ -89,9 +89,9 @@ async def test_a_score_that_langfuse_rejects_is_still_kept(dsn: str, database: D
     """The reason is told and stands beside it."""
     session_id = await keep(database, worked(), status="done")
     async with LangfuseApi() as api:
-        api.rejects = {"odd"}
+        api.book.rejects = {"odd"}
         said = await document("score", session_id, "1", "--name", "odd", dsn=dsn, **variables(api.url))
-    assert "rejected it (Bad score 0)" in said["problem"]
+    assert "rejected it (Bad score odd)" in said["problem"]
     assert said["score"]["refused"] == said["problem"]
     assert len(await read_scores(database, session_id)) == 1
 

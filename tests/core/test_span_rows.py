@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from harness import events as ev
+from harness.flow import Agent, Supervisor
 from harness.records import Outcome, Usage
 from harness.state import RunState
 from harness.tracing.content import Keeper
 from harness.tracing.describe import Row, Shown, SpanRows, span_rows
 from tests.core.test_events import SAMPLES
 from tests.core.test_trace import SUSPENDED, lead_at_work
-from tests.kit.journals import RESUMED, Book, created, finished, requested, task, tool_requested
+from tests.kit.journals import RESUMED, Book, created, finished, requested, started, task, tool_requested
+from tests.kit.stepping import Stepped
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SEEN = NOW - timedelta(minutes=5)
@@ -180,7 +182,66 @@ def test_every_kind_of_event_can_be_described(payload: ev.AnyPayload) -> None:
 def test_a_session_says_what_it_is() -> None:
     """Its root tells the question, the flow and whose it is."""
     row = opened(Book(), created(question="Why?"))
-    assert row["name"] == "session"
+    assert row["name"] == "invoke_workflow test"
     assert row["opened"]["input"]["text"] == "Why?"
     assert row["opened"]["tenant"] == "t"
-    assert row["ended_at"] == row["started_at"] == NOW
+    assert row["started_at"] == NOW
+    assert "ended_at" not in row
+
+
+def test_a_turn_tells_its_own_cost_and_the_sessions() -> None:
+    """A question asked later is not charged what the first one cost."""
+    book, run = lead_at_work()
+    book.state.created = created(upstream="live")
+    book.add(ev.AgentRunFinished(outcome=Outcome(status="done", output="x"), work_s=1), run.id)
+    done = ev.SessionFinished(status="done", report="It is so.", problem=None)
+    first = closed(book, done)["closed"]
+    assert (first["output"]["text"], first["cost_usd"], first["session_cost_usd"]) == ("It is so.", 0.5, 0.5)
+    assert first["usage"]["model_calls"] == 1
+    rows(book, RESUMED)
+    asked = opened(book, ev.SessionAsked(question="And?"))["opened"]
+    assert (asked["input"]["text"], asked["turn"]) == ("And?", 2)
+    second = closed(book, done)["closed"]
+    assert (second["cost_usd"], second["session_cost_usd"]) == (0.0, 0.5)
+    assert (second["usage"]["model_calls"], second["session_usage"]["model_calls"]) == (0, 1)
+
+
+def test_a_delegation_is_told_alike_before_and_after_a_death() -> None:
+    """Its end after a resume is a span of its own, and has the same tool and the same input."""
+    book, run = lead_at_work()
+    asked = ev.DelegationRequested(tool_use_id="d", call_id="c1", tasks=(task("researcher", {"q": 1}),))
+    before = opened(book, asked, run)
+    rows(book, RESUMED)
+    over = ev.ToolFinished(tool_use_id="d", tool="mcp__harness__delegate")
+    after = opened(book, over, run, Shown(input={"tasks": []}, output="Found."))
+    assert after["name"] == before["name"] == "execute_tool delegate"
+    assert after["opened"] == before["opened"]
+    assert after["opened"]["tool"] == "delegate"
+
+
+def test_what_a_router_decides_is_its_output() -> None:
+    """Whom it sends what, and why; where it gives up, its decision has failed."""
+    session = Stepped(Supervisor(charter="Decide.", members=(Agent(agent="a"),)))
+    (path,) = session.create()
+    book, run = session.book, session.run(path)
+    rows(book, started(run, entry="route"), run)
+    given = ev.RoutingDecided(number=1, to="a", task=task("a", {"q": 1}), reason="It is next.")
+    decided = closed(book, given, run)["closed"]
+    assert json.loads(decided["output"]["text"]) == {"to": "a", "reason": "It is next.", "input": {"q": 1}}
+    rows(book, started(run, entry="route"), run)
+    failed = ev.AgentRunFinished(outcome=Outcome(status="failed", problem="No decision."), work_s=1)
+    route = next(row for row in rows(book, failed, run).closed if "steps" not in row["closed"])
+    assert (route["status"], route["closed"]["problem"]) == ("error", "No decision.")
+
+
+def test_an_offline_session_names_no_model_of_anybodys() -> None:
+    """Agents ask for one all the same; receivers would price it by its name."""
+    book, run = lead_at_work()
+    book.state.created = created(upstream="offline", model="claude-opus-5-5")
+    call = opened(book, requested("c2", model="claude-opus-5-5"), run)
+    assert (call["name"], call["opened"]["provider"]) == ("chat offline-extractive", "offline")
+    assert "claude" not in json.dumps([call, _turn_row("offline")], default=str)
+
+
+def _turn_row(upstream: Any) -> Row:
+    return opened(Book(), created(upstream=upstream, model="claude-opus-5-5"))

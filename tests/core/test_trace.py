@@ -53,7 +53,7 @@ class Drawn:
             moves = book.state.trace.moves(event.payload, event.agent_run_id, book.state.runs)
             for step in moves.opened:
                 assert step.span_id not in drawn.steps, "no span id is given twice"
-                assert (step.parent_id is None) == (step.kind == "session"), "there is one root"
+                assert (step.parent_id is None) == (step.kind == "turn"), "a turn is a root, and nothing else"
                 assert step.parent_id is None or step.parent_id in drawn.steps, "a parent comes first"
                 drawn.steps[step.span_id] = step
             for step, status in moves.closed:
@@ -82,7 +82,7 @@ class Drawn:
 @few
 @given(tree=trees(), seed=SEEDS)
 def test_any_session_draws_a_whole_tree(tree: Tree, seed: int) -> None:
-    """Of any flow, killed at any moment: one root, every parent there, nothing open at its end."""
+    """Of any flow, killed at any moment: one turn, every parent there, nothing open at its end."""
     book = Play(tree, Random(seed)).finish(kill=0.1)
     book.add(DONE)
     assert Drawn.of(book.events).open == set()
@@ -106,17 +106,17 @@ def test_whoever_reads_the_journal_knows_what_is_open(case: Case, seed: int) -> 
 @few
 @given(case=CASES, seed=SEEDS)
 def test_a_stop_ends_whatever_is_open(case: Case, seed: int) -> None:
-    """A clean stop ends it as suspended, a death as interrupted; what had ended stays as it was."""
+    """A clean stop ends it as suspended, a death as interrupted; only the turn goes on over it."""
     random = Random(seed)
     book = Simulator(case, random).finish()
     cut = book.upto(random.randrange(1, len(book.events) + 1))
     for stop, status in ((SUSPENDED, "suspended"), (RESUMED, "interrupted")):
         stopped = cut.upto(len(cut.events))
-        open_ = set(stopped.state.trace.open)
+        open_ = {step.span_id for step in stopped.state.trace.open.values() if step.kind != "turn"}
         stopped.add(stop)
         drawn = Drawn.of(stopped.events)
         assert {drawn.ended[span] for span in open_} <= {status}
-        assert stopped.state.trace.open == {}
+        assert [step.kind for step in stopped.state.trace.open.values()] == ["turn"]
 
 
 def lead_at_work() -> tuple[Book, RunState]:
@@ -137,8 +137,8 @@ def test_a_call_hangs_under_its_agent_run() -> None:
     book.add(ev.ToolFinished(tool_use_id="t1", tool="x", error="It broke."), run.id)
     book.add(requested("c2"), run.id)
     assert Drawn.of(book.events).lines() == [
-        ">session ok",
-        "session>agent_run open",
+        ">turn open",
+        "turn>agent_run open",
         "agent_run>model ok",
         "agent_run>tool error",
         "agent_run>model open",
@@ -154,12 +154,12 @@ def test_what_was_cut_off_goes_on_in_a_new_span() -> None:
     book.add(requested("c2"), run.id)
     book.add(finished("c2"), run.id)
     assert Drawn.of(book.events).lines() == [
-        ">session ok",
-        "session>agent_run interrupted",
+        ">turn open",
+        "turn>agent_run interrupted",
         "agent_run>model ok",
         "agent_run>model interrupted",
-        "session>wait ok",
-        "session>agent_run open",
+        "turn>wait ok",
+        "turn>agent_run open",
         "agent_run>model ok",
     ]
 
@@ -172,7 +172,7 @@ def test_a_process_that_died_alone_leaves_its_run_open() -> None:
     book.add(started(run), run.id)
     book.add(tool_requested("t1"), run.id)
     assert Drawn.of(book.events).lines()[1:] == [
-        "session>agent_run open",
+        "turn>agent_run open",
         "agent_run>model ok",
         "agent_run>tool interrupted",
         "agent_run>tool open",
@@ -213,7 +213,7 @@ def test_a_verifier_hangs_under_its_gate() -> None:
     book.add(ev.AgentRunFinished(outcome=Outcome(status="done", output={}), work_s=1), judge.id)
     book.add(ev.GateDecided(by="judge", verdict="pass"), run.id)
     assert Drawn.of(book.events).lines()[1:] == [
-        "session>agent_run open",
+        "turn>agent_run open",
         "agent_run>gate ok",
         "agent_run>gate ok",
         "gate>agent_run ok",
@@ -225,7 +225,7 @@ def test_an_outcome_without_a_process_is_a_span_too() -> None:
     book, run = lead_at_work()
     book.add(RESUMED)
     book.add(ev.AgentRunFinished(outcome=Outcome(status="cancelled"), work_s=0), run.id)
-    assert Drawn.of(book.events).lines()[-1] == "session>agent_run cancelled"
+    assert Drawn.of(book.events).lines()[-1] == "turn>agent_run cancelled"
 
 
 def test_waiting_for_help_is_a_span() -> None:
@@ -238,11 +238,11 @@ def test_waiting_for_help_is_a_span() -> None:
     book.add(ev.AgentRunReopened(limits=run.limits, answer="That."), run.id)
     book.add(started(run), run.id)
     assert Drawn.of(book.events).lines()[1:] == [
-        "session>agent_run needs_help",
+        "turn>agent_run needs_help",
         "agent_run>model ok",
         "agent_run>tool ok",
-        "session>wait ok",
-        "session>agent_run open",
+        "turn>wait ok",
+        "turn>agent_run open",
     ]
 
 
@@ -255,15 +255,54 @@ def test_a_joined_delegation_is_no_failure() -> None:
     assert Drawn.of(book.events).lines()[3:] == ["agent_run>delegation open", "agent_run>tool ok"]
 
 
-def test_a_session_asked_again_goes_on_in_its_trace() -> None:
-    """A follow-up question has no wait before it: nobody was at work."""
+def test_a_question_asked_later_is_a_turn_of_its_own() -> None:
+    """It has no wait before it: nobody was at work. A kill in it is none of the first one's."""
     book = Book()
     book.add(created())
-    for payload in (DONE, RESUMED, ev.SessionAsked(question="And?"), DONE):
+    for payload in (DONE, RESUMED, ev.SessionAsked(question="And?"), RESUMED, DONE):
         book.add(payload)
+    assert Drawn.of(book.events).lines() == [">turn ok", ">turn ok", "turn>wait ok"]
+
+
+def test_what_has_failed_and_is_tried_again_is_a_turn_again() -> None:
+    """The first one has ended, with its failure; the second begins when somebody sets to work again."""
+    book, run = lead_at_work()
+    book.add(ev.AgentRunFinished(outcome=Outcome(status="failed", problem="No."), work_s=1), run.id)
+    book.add(ev.SessionFinished(status="failed", report=None, problem="No."))
+    book.add(RESUMED)
+    assert book.state.trace.open == {}
+    book.add(ev.AgentRunReopened(limits=run.limits, answer="Once more."), run.id)
+    book.add(started(run), run.id)
     assert Drawn.of(book.events).lines() == [
-        ">session ok",
-        "session>result ok",
-        "session>question ok",
-        "session>result ok",
+        ">turn error",
+        "turn>agent_run error",
+        "agent_run>model ok",
+        ">turn open",
+        "turn>wait ok",
+        "turn>agent_run open",
     ]
+
+
+def test_what_runs_on_in_a_fork_hangs_under_the_lead_that_asked_for_it() -> None:
+    """The lead waits; its span and the delegation's are there before those of its subagents."""
+    book = Simulator(Case(rounds=(("done", "done"),)), Random(1)).finish()
+    asked = next(e.seq for e in book.events if isinstance(e.payload, ev.AgentRunSuspended))
+    forked = book.upto(asked)
+    forked.add(ev.SessionForked(origin="o", root=book.state.root_id, at=asked))
+    begun = forked.state.trace.open.values()
+    assert [step.kind for step in begun] == ["turn", "agent_run", "delegation"]
+    forked.add(RESUMED)
+    again = Simulator(Case(rounds=(("done", "done"),)), Random(1), book=forked).finish()
+    at_fork = next(event.seq for event in again.events if isinstance(event.payload, ev.SessionForked))
+    fork = Drawn()
+    state = again.upto(0).state
+    for event in again.events:
+        moves = state.trace.moves(event.payload, event.agent_run_id, state.runs)
+        if event.seq >= at_fork:
+            fork.steps |= {step.span_id: step for step in moves.opened}
+            fork.ended |= {step.span_id: status for step, status in moves.closed}
+        state.apply(event)
+    assert all(step.parent_id in fork.steps for step in fork.steps.values() if step.parent_id)
+    lines = fork.lines()
+    assert lines[:3] == [">turn open", "turn>agent_run suspended", "agent_run>delegation suspended"]
+    assert lines.count("delegation>agent_run ok") == 2

@@ -34,7 +34,7 @@ def check(receiver: OtlpReceiver, desk: Desk, api: ScriptedProcess, session_id: 
     spans, record = told(desk, session_id)
     assert receiver.violations == []
     assert Counter(receiver.ids()) == Counter(span.span_id for span in spans)
-    assert [root.name for root in receiver.roots()] == ["session"]
+    assert [root.name for root in receiver.roots()] == ["invoke_workflow research"]
     assert receiver.missing_parents() == set()
     assert {span.trace_id for span in receiver.spans} == {trace_id(session_id)}
     used = receiver.usage()
@@ -53,7 +53,7 @@ def test_every_step_arrives_once(desk: Desk, api: ScriptedProcess, receiver: Otl
     spans = check(receiver, desk, api, finished["session_id"])
     assert len(receiver.posts) > 1, "spans leave while the session is at work"
     tree = receiver.tree()
-    assert tree["invoke_agent lead", "session"] == 1
+    assert tree["invoke_agent lead", "invoke_workflow research"] == 1
     assert tree["invoke_agent researcher", "execute_tool delegate"] == 6
     assert tree["chat claude-sonnet-5-5", "invoke_agent researcher"] == 12
     assert sum(tree.values()) == len(spans)

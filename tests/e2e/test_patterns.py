@@ -173,9 +173,9 @@ def test_the_right_agents_run_in_the_right_order(desk: Desk, api: ScriptedProces
     spans, record = told(desk, command.finished["session_id"])
     assert violations(spans, record.journal, record.state) == []
     if name == "team":
-        assert _below(spans, "invoke_agent b") == ["invoke_agent router"] * 2 + ["session"]
+        assert _below(spans, "invoke_agent b") == ["invoke_agent router"] * 2 + ["invoke_workflow flow"]
     if name == "fan_out":
-        assert _below(spans, "merge all") == ["session"]
+        assert _below(spans, "merge all") == ["invoke_workflow flow"]
         assert 1 <= launched_at_once(record.journal) <= slots_here()
 
 

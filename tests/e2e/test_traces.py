@@ -46,13 +46,12 @@ def test_a_run_is_one_tree(desk: Desk, api: ScriptedProcess) -> None:
         for topics in ROUNDS
     ]
     assert outline(spans) == [
-        "session",
+        "invoke_workflow research",
         "  invoke_agent lead",
         *rounds[0][:2],
         *rounds[0][2:],
         *rounds[1],
         "    chat claude-opus-5-5",
-        "  session result",
     ]
 
 
@@ -83,8 +82,8 @@ def test_what_goes_in_and_comes_out_is_there(desk: Desk, api: ScriptedProcess) -
             assert span.attributes["input"]["text"], span.name
             assert span.attributes["output"]["text"], span.name
     by_kind = {span.kind: span for span in spans}
-    assert by_kind["session"].attributes["input"]["text"] == "How do they navigate?"
-    assert by_kind["result"].attributes["output"]["text"] == finished["report"]
+    assert by_kind["turn"].attributes["input"]["text"] == "How do they navigate?"
+    assert by_kind["turn"].attributes["output"]["text"] == finished["report"]
 
 
 def test_a_clean_stop_leaves_nothing_open_and_the_trace_goes_on(
@@ -111,5 +110,8 @@ def test_a_clean_stop_leaves_nothing_open_and_the_trace_goes_on(
     assert code == 0
     after, record = told(desk, command.session_id)
     assert violations(after, record.journal, record.state) == []
-    assert [span for span in after if span.span_id in {span.span_id for span in spans}] == spans
+    ended = [span for span in spans if span.kind != "turn"]
+    assert [span for span in after if span.span_id in {span.span_id for span in ended}] == ended
+    (turn,) = (span for span in after if span.kind == "turn")
+    assert (turn.started_at, turn.status) == (spans[0].started_at, "ok")
     assert [span.name for span in after if span.kind == "wait"] == ["wait"]

@@ -21,7 +21,7 @@ from harness.store.scores import add_score, read_scores
 from harness.tracing.span import span_id, trace_id
 from tests.cli.hand_made import keep, worked
 from tests.cli.processes import ROOT
-from tests.kit.langfuse_api import LangfuseApi, Mode, settings_for
+from tests.kit.langfuse_api import VERSION, LangfuseApi, Mode, settings_for
 from tests.kit.processes import clean_env
 from tests.kit.scores import score_of
 
@@ -52,7 +52,7 @@ async def test_good_keys_are_found_good(api: LangfuseApi) -> None:
     found = await auth_check(settings_for(api.url))
     assert found is not None
     assert (found.ok, found.remedy) == (True, None)
-    assert found.detail == f"project 'Research' at {api.url}, version 4.1.0"
+    assert found.detail == f"project 'Research' at {api.url}, version {VERSION}"
 
 
 @pytest.mark.parametrize(
@@ -257,12 +257,14 @@ async def test_a_refused_score_does_not_hold_up_the_others(api: LangfuseApi, dat
     session_id = await keep(database, worked())
     for name in ("bad", "worse", "fine"):
         await add_score(database, score_of(session_id, name=name))
-    api.refuses, api.rejects = {"bad"}, {"worse"}
-    assert await send_scores(database, settings_for(api.url)) == Sent(sent=1, refused=2, left=0)
+    api.book.refuses, api.book.rejects = {"bad"}, {"worse"}
+    found = await send_scores(database, settings_for(api.url))
+    assert (found.sent, found.refused, found.left) == (1, 2, 0)
+    assert "Invalid request data" in (found.refusal or "")
     reasons = {score.name: score.refused for score in await read_scores(database, session_id)}
     assert reasons["fine"] is None
     assert "Invalid request data" in (reasons["bad"] or "")
-    assert "Bad score 0" in (reasons["worse"] or "")
+    assert "Bad score worse" in (reasons["worse"] or "")
     await due_again(database)
     assert (await send_scores(database, settings_for(api.url))).sent == 0
 
@@ -273,12 +275,12 @@ async def test_a_server_that_takes_no_score_at_all_costs_none(api: LangfuseApi, 
     names = [f"n{number}" for number in range(2 * SUSPICIOUS)]
     for name in names:
         await add_score(database, score_of(session_id, name=name))
-    api.refuses = set(names)
+    api.book.refuses = set(names)
     found = await send_scores(database, settings_for(api.url))
     assert (found.sent, found.refused, found.left) == (0, 0, len(names))
     assert "unfit (Invalid request data)" in (found.problem or "")
-    assert len(api.asked) == SUSPICIOUS + 1
-    api.refuses = set()
+    assert len(api.asked) == 2 * (SUSPICIOUS + 1), "each in a list and alone"
+    api.book.refuses = set()
     await due_again(database)
     assert (await send_scores(database, settings_for(api.url))).sent == len(names)
 

@@ -35,7 +35,8 @@ async def test_flush_sends_what_waits(dsn: str, database: Database, receiver: Ot
     rest = await command("trace", "flush", "--json", dsn=dsn, **env)
     assert json.loads(rest.stdout) == {
         "receiver": f"{receiver.base_url}/api/public/otel/v1/traces",
-        **{"sent": 15, "refused": 0, "left": 0, "problem": None, "scores_sent": 0, "scores_left": 0},
+        **{"sent": 15, "refused": 0, "left": 0, "problem": None},
+        **{"scores_sent": 0, "scores_refused": 0, "scores_left": 0, "scores_problem": None},
     }
     assert receiver.violations == []
     after = await document("trace", "status", one.session_id, dsn=dsn)
@@ -111,6 +112,10 @@ async def test_export_posts_to_any_receiver(dsn: str, database: Database, receiv
     assert SECRET_KEY.encode() not in receiver.raw()
     assert receiver.missing_parents() == set()
     assert (await standing(database, "default")).waiting == 15
+    receiver.mode, receiver.spans = "partial", []
+    partly = await command("trace", "export", sheet.session_id, "--otlp", receiver.base_url, dsn=dsn)
+    assert (partly.returncode, partly.stdout[:13]) == (0, "14 spans sent")
+    assert partly.stderr == "1 span refused by the receiver: One span is too old.\n"
     receiver.mode = "500"
     failed = await command("trace", "export", sheet.session_id, "--otlp", receiver.base_url, dsn=dsn)
     assert (failed.returncode, failed.stdout) == (1, "")

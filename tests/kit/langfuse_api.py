@@ -1,4 +1,4 @@
-"""A Langfuse on loopback: its health, the project of its keys, and scores, which it remembers as it does.
+"""A Langfuse on loopback: its health, the project of its keys, spans and scores, which it keeps as it does.
 
     async with LangfuseApi() as api:
         settings = settings_for(api.url)
@@ -6,7 +6,8 @@
         api.mode = "500"           # what it answers from now on
         assert [score["value"] for score in api.scores.values()] == ["good"]
 
-The forms of requests and answers are those of Langfuse's own client, version 5.
+The forms of requests and answers are those of Langfuse's own client, version 5. An older server is had by its
+version: `LangfuseApi(version="4.16.0")` (tests/kit/langfuse_scores.py says what it does with scores).
 """
 
 from __future__ import annotations
@@ -15,11 +16,17 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from aiohttp import web
 
 from harness.settings import Settings, from_environment
+from tests.kit.langfuse_scores import Score, ScoreBook
+from tests.kit.langfuse_shown import observations, scores, trace
+from tests.kit.otlp_receiver import Seen, all_seen
+
+VERSION = "4.62.1"
+"""The newest server; which one matters to nobody."""
 
 PUBLIC_KEY, SECRET_KEY = "pk-lf-test", "sk-lf-test-secret"
 
@@ -29,21 +36,28 @@ _KEYS = "Basic " + b64encode(f"{PUBLIC_KEY}:{SECRET_KEY}".encode()).decode()
 
 
 class LangfuseApi:
-    """The server. `asked` are the paths in the order of the requests.
+    """The server. `asked` are the paths in the order of the requests, `then` its mode after the next scores.
 
-    `rejects` and `refuses` are names of scores: rejected within an accepted batch, or with a 400.
+    `spans` are those that it has taken. With `events_only` it serves no traces, as servers of version 4 may.
     """
 
-    def __init__(self, mode: Mode = "ok") -> None:
+    def __init__(self, mode: Mode = "ok", version: str = VERSION) -> None:
         self.mode: Mode = mode
+        self.then: Mode | None = None
+        self.version = version
         self.asked: list[str] = []
-        self.scores: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self.rejects: set[str] = set()
-        self.refuses: set[str] = set()
+        self.book = ScoreBook(version)
+        self.spans: dict[str, Seen] = {}
+        self.events_only = False
         self.retry_after: str | None = None
         self.url = ""
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
+
+    @property
+    def scores(self) -> dict[tuple[str, str, str], Score]:
+        """The scores it has, by id, name and day."""
+        return self.book.taken
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -85,7 +99,7 @@ class LangfuseApi:
             case "moved":
                 return web.Response(status=301, headers={"Location": "https://langfuse.example.com/"})
         if request.path == "/api/public/health":
-            return web.json_response({"status": "OK", "version": "4.1.0"})
+            return web.json_response({"status": "OK", "version": self.version})
         if self.mode in ("401", "429", "500"):
             return web.json_response({"message": "Not now."}, status=int(self.mode), headers=headers)
         if request.headers.get("Authorization") != _KEYS:
@@ -94,8 +108,22 @@ class LangfuseApi:
             case "GET", "/api/public/projects":
                 return self._projects()
             case "POST", "/api/public/scores":
-                return self._take(await request.json())
-        return web.json_response({"message": "Not found"}, status=404)
+                status, answer = self.book.post(await request.json())
+                self.mode = self.then or self.mode
+                return web.json_response(answer, status=status)
+            case "POST", "/api/public/otel/v1/traces":
+                # The body was unpacked on its way here.
+                self.spans |= {span.span_id: span for span in all_seen(await request.read())}
+                return web.Response(content_type="application/x-protobuf")
+            case "GET", "/api/public/v2/observations":
+                return web.json_response(observations(self.spans.values(), request.query))
+            case "GET", "/api/public/v3/scores":
+                return web.json_response(scores(self.scores.values(), request.query))
+            case "GET", path if path.startswith("/api/public/traces/") and not self.events_only:
+                if (found := trace(self.spans.values(), request.path.rpartition("/")[2])) is not None:
+                    return web.json_response(found)
+        missing = "This endpoint is not available in events_only mode" if self.events_only else "Not found"
+        return web.json_response({"message": missing}, status=404)
 
     def _projects(self) -> web.Response:
         project = {
@@ -105,20 +133,6 @@ class LangfuseApi:
             "metadata": {},
         }
         return web.json_response({"data": [] if self.mode == "no_project" else [project]})
-
-    def _take(self, batch: list[dict[str, Any]]) -> web.Response:
-        if self.refuses & {score["name"] for score in batch}:
-            return web.json_response({"message": "Invalid request data"}, status=400)
-        taken = [score for score in batch if score["name"] not in self.rejects]
-        for score in taken:
-            assert _sound(score), score
-            # A score is known by its id, its name and its day; one that has these takes the other's place.
-            self.scores[score["id"], score["name"], score["timestamp"][:10]] = score
-        if rejected := len(batch) - len(taken):
-            errors = [{"message": f"Bad score {n}"} for n in range(rejected)]
-            said = {"accepted": len(taken), "rejected": rejected, "errors": errors}
-            return web.json_response(said, status=207)
-        return web.json_response({"message": "Accepted"}, status=202)
 
 
 def settings_for(url: str, options: Mapping[str, object] | None = None) -> Settings:
@@ -133,8 +147,3 @@ def variables(url: str) -> dict[str, str]:
         "LANGFUSE_SECRET_KEY": SECRET_KEY,
         "LANGFUSE_BASE_URL": url,
     }
-
-
-def _sound(score: dict[str, Any]) -> bool:
-    fits = {"NUMERIC": (int, float), "CATEGORICAL": (str,)}[score["dataType"]]
-    return isinstance(score["value"], fits) and len(score["traceId"]) == 32

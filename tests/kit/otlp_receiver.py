@@ -168,14 +168,7 @@ class OtlpReceiver:
 
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int | None:
         """Judge a post, and give the status of the answer, None for none."""
-        request = ExportTraceServiceRequest()
-        request.ParseFromString(body)
-        spans = tuple(
-            seen(span, sent.resource.attributes)
-            for sent in request.resource_spans
-            for scope in sent.scope_spans
-            for span in scope.spans
-        )
+        spans = all_seen(body)
         with self._lock:
             answered = self._judge(path, headers, spans)
             self.posts.append(Post(path, headers, body, spans, answered))
@@ -274,6 +267,17 @@ def _handler(receiver: OtlpReceiver) -> type[BaseHTTPRequestHandler]:
             return None
 
     return Handler
+
+
+def all_seen(body: bytes) -> tuple[Seen, ...]:
+    """Read the spans of a request."""
+    request = ExportTraceServiceRequest.FromString(body)
+    return tuple(
+        seen(span, sent.resource.attributes)
+        for sent in request.resource_spans
+        for scope in sent.scope_spans
+        for span in scope.spans
+    )
 
 
 def seen(span: trace_pb2.Span, resource: Iterable[KeyValue] = ()) -> Seen:

@@ -52,7 +52,7 @@ def sample_session(session_id: str | None = None) -> Sample:
     open_call = researchers[1].chat(SONNET, 9.0, cut_off=True)
 
     killed_at = max(each.at for each in researchers) + 2.5
-    open_steps = [step for step in scribe.steps if step.status == "open"]
+    open_steps = [step for step in scribe.steps if step.status == "open" and step is not scribe.root]
     for step in open_steps:
         step.end(killed_at, "interrupted", problem="Its process has died.")
     assert open_call in open_steps
@@ -97,12 +97,11 @@ def sample_session(session_id: str | None = None) -> Sample:
     lead.wake(max(intervals.at, checker.at) + 0.2, round_2, [texts.TASKS[3], texts.CHECK])
     lead.chat(OPUS, 16.3, last=True, output={"content": [{"type": "text", "text": texts.REPORT}]})
     lead.finish({"report": texts.REPORT})
-    ended = scribe.note(
+    scribe.note(
         lead.at + 0.1,
         ev.SessionFinished(status="done", report=texts.REPORT, problem=None, citations=texts.CITATIONS),
     )
-    result = scribe.step(scribe.root, None, "result", "session result", ended, lead.at + 0.1)
-    result.end(lead.at + 0.1, output=content(texts.REPORT), citations=texts.CITATIONS)
+    scribe.root.end(lead.at + 0.1, output=content(texts.REPORT), citations=texts.CITATIONS)
     return Sample(scribe.book(), scribe.spans())
 
 

@@ -82,8 +82,8 @@ class Scribe:
         self.steps: list[Step] = []
         fields = {"question": texts.QUESTION, "upstream": "live", "flow_name": "research", "sources": 5}
         born = self.note(0.0, created(**{**fields, **given}))
-        self.root = self.step(None, None, "session", "session", born, 0.0, flow="research", upstream="live")
-        self.root.end(0.0)
+        asked = {"flow": "research", "upstream": "live", "input": content(texts.QUESTION)}
+        self.root = self.step(None, None, "turn", "invoke_workflow research", born, 0.0, **asked)
 
     def note(self, at: float, payload: ev.AnyPayload, run_id: str | None = None) -> _Noted:
         """Write down an event."""

@@ -48,9 +48,7 @@ class Sheet:
         self.tenant = tenant
         self.flow = flow
         self.spans: list[Span] = []
-        self.root = self.add(
-            "session", "session", tenant=tenant, flow=flow, upstream="live", input=content("Why?")
-        )
+        self.root = self.turn("Why?", "It is so.")
 
     def add(
         self,
@@ -61,12 +59,13 @@ class Sheet:
         status: SpanStatus = "ok",
         seconds: float = 0.5,
         run: str | None = None,
+        top: bool = False,
         **attributes: Any,
     ) -> Span:
-        """Add a span below another one, the root if none is named; `run` is its agent run's id."""
+        """Add a span below another one, the newest turn if none is named; `run` is its agent run's id."""
         number = len(self.spans) + 1
         began = BEGAN + timedelta(seconds=number)
-        root = self.spans[0].span_id if self.spans else None
+        root = None if top else self.root.span_id
         made = Span(
             session_id=self.session_id,
             span_id=span_id(self.session_id, kind, str(number)),
@@ -81,6 +80,14 @@ class Sheet:
             attributes=attributes,
         )
         self.spans.append(made)
+        return made
+
+    def turn(self, question: str, answer: str, **given: Any) -> Span:
+        """Add a turn, which stands at the top."""
+        about: dict[str, Any] = {"flow": self.flow, "upstream": "live", "input": content(question)}
+        name = f"invoke_workflow {self.flow}"
+        made = self.add("turn", name, top=True, seconds=30, output=content(answer), **(about | given))
+        self.root = made
         return made
 
     def agent(self, name: str, parent: Span | None = None, **given: Any) -> Span:
@@ -134,7 +141,7 @@ class Sheet:
 
 
 def research(session_id: str | None = None, **given: Any) -> Sheet:
-    """A lead with two researchers, of whom one failed, and a verifier: 15 spans, 4 model calls."""
+    """A lead with two researchers, of whom one failed, a verifier, a second turn: 15 spans, 4 model calls."""
     sheet = Sheet(session_id, **given)
     lead = sheet.agent("lead", usage=Usage(output_tokens=80).model_dump(), cost_usd=0.008)
     sheet.chat(lead, "claude-opus-5-5")
@@ -149,7 +156,7 @@ def research(session_id: str | None = None, **given: Any) -> Sheet:
     gate = sheet.add("gate", "gate researcher", lead, by="verifier", verdict="pass")
     sheet.chat(sheet.agent("verifier", gate))
     sheet.add("wait", "wait", status="suspended", reason="A question.", problem="It was stopped.")
-    sheet.add("result", "session result", usage=Usage(output_tokens=80).model_dump(), cost_usd=0.008)
+    sheet.turn("And then?", "That is all.", usage=Usage(output_tokens=80).model_dump(), cost_usd=0.008)
     return sheet
 
 

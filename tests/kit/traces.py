@@ -15,7 +15,7 @@ CHECKPOINTS = {"model.requested": "model", "tool.requested": "tool", "delegation
 
 def violations(spans: Sequence[Span], journal: Sequence[ev.Event], state: SessionState) -> list[str]:
     """Say in sentences what is wrong with the spans of a session that nobody advances any more."""
-    return [*_shape(spans), *_journal(spans, journal), *_sums(spans, state)]
+    return [*_shape(spans, state), *_journal(spans, journal), *_sums(spans, state)]
 
 
 def usage_of(spans: Sequence[Span]) -> Usage:
@@ -36,17 +36,17 @@ def outline(spans: Sequence[Span]) -> list[str]:
     ]
 
 
-def _shape(spans: Sequence[Span]) -> Iterator[str]:
+def _shape(spans: Sequence[Span], state: SessionState) -> Iterator[str]:
     known = {span.span_id for span in spans}
-    roots = [span.name for span in spans if span.parent_span_id is None]
-    if roots != ["session"]:
-        yield f"the roots are {roots}"
+    roots = {span.kind for span in spans if span.parent_span_id is None}
+    if roots != {"turn"}:
+        yield f"the roots are {sorted(roots)}"
     for span in spans:
         if span.parent_span_id and span.parent_span_id not in known:
             yield f"{span.name} has lost its parent"
-        if span.ended_at is None:
+        if span.ended_at is None and (span.kind != "turn" or state.finished):
             yield f"{span.name} is open"
-        if span.kind not in ("model", "agent_run", "result") and "usage" in span.attributes:
+        if span.kind not in ("model", "agent_run", "turn") and "usage" in span.attributes:
             yield f"{span.name} tells tokens that are counted elsewhere"
 
 

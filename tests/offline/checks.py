@@ -8,7 +8,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from harness.offline.policy import MODEL, respond
+from harness.offline.policy import respond
+from harness.records import OFFLINE_MODEL
 
 from .documents import DOCUMENTS
 from .simulator import CORPUS_TOOLS, Corpus, ask_lead, asked, play
@@ -21,7 +22,7 @@ SCHEMA_OF_A_MESSAGE = Draft202012Validator(
             "id": {"type": "string", "pattern": "^msg_[0-9a-f]{24}$"},
             "type": {"const": "message"},
             "role": {"const": "assistant"},
-            "model": {"const": MODEL},
+            "model": {"const": OFFLINE_MODEL},
             "stop_reason": {"enum": ["end_turn", "tool_use"]},
             "content": {
                 "type": "array",

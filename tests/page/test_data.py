@@ -38,7 +38,7 @@ def total(rows: tuple[Share, ...]) -> Usage:
 def test_the_sample_has_all_that_a_page_has_to_show(sample: Sample, data: PageData) -> None:
     """Whoever tests with it tries every kind of trouble."""
     assert len(sample.spans) >= 110
-    assert {"session", "agent_run", "model", "tool", "delegation", "gate", "wait", "result"} == {
+    assert {"turn", "agent_run", "model", "tool", "delegation", "gate", "wait"} == {
         span.kind for span in sample.spans
     }
     assert {"ok", "error", "interrupted", "needs_help"} == {span.status for span in sample.spans}

@@ -56,7 +56,7 @@ async def test_what_one_sender_has_taken_another_does_not_get(database: Database
     outbox, other = (ScoreOutbox(database, "default", session_id) for _ in range(2))
     taken = await outbox.take(9)
     assert await other.take(9) == []
-    assert await other.left() == 1, "it still waits"
+    assert (await other.left()).left == 1, "it still waits"
     await outbox.later(taken, 0)
     (retaken,) = await ScoreOutbox(database, "default", hold_s=0).take(9)
     assert retaken.tries == 2
@@ -72,7 +72,7 @@ async def test_a_refused_score_is_not_taken_again(database: Database) -> None:
     await outbox.refuse(taken, "Bad name")
     await outbox.later([taken], 0)
     assert await outbox.take(9) == []
-    assert await outbox.left() == 0
+    assert (await outbox.left()).left == 0
     (read,) = await read_scores(database, session_id)
     assert read.refused == "Bad name"
 
@@ -84,7 +84,7 @@ async def test_scores_are_taken_for_their_tenant_and_session_only(database: Data
     ]
     for session_id in (ours, more, theirs):
         await add_score(database, score_of(session_id))
-    assert await ScoreOutbox(database, "default").left() == 2
+    assert (await ScoreOutbox(database, "default").left()).left == 2
     assert [each.session_id for each in await ScoreOutbox(database, "default", more).take(9)] == [more]
     assert [each.session_id for each in await ScoreOutbox(database, "default").take(9)] == [ours]
     assert await ScoreOutbox(database, "default", theirs).take(9) == []

@@ -26,11 +26,11 @@ select %(id)s, seq, gen_random_uuid(), kind,
 insert into event (session_id, seq, id, kind, version, token, span_id, payload)
 values (%(id)s, %(at)s + 1, gen_random_uuid(), %(kind)s, %(version)s, 0, %(span_id)s, %(payload)s);
 
--- name: add_root
--- The root of the fork's own trace. Copied events name spans of the origin's, which stay there.
-insert into span (session_id, seq, span_id, kind, name, started_at, ended_at, status, opened, closed)
-values (%(id)s, %(at)s + 1, %(span_id)s, %(kind)s, %(name)s, %(started_at)s, %(ended_at)s, %(status)s,
-        %(opened)s, %(closed)s);
+-- name: add_span
+-- One that the fork's own trace begins with. Copied events name spans of the origin's, which stay there.
+insert into span (session_id, seq, span_id, parent_span_id, agent_run_id, kind, name, started_at, opened)
+values (%(id)s, %(at)s + 1, %(span_id)s, %(parent_span_id)s, %(agent_run_id)s, %(kind)s, %(name)s,
+        %(started_at)s, %(opened)s);
 
 -- name: copy_documents
 -- Beside those it was given: those that its agents had been shown by then.

@@ -5,6 +5,15 @@ select session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, start
  where session_id = %(session_id)s
  order by started_at, seq;
 
+-- name: ended_spans
+select span.session_id, span.span_id, parent_span_id, span.agent_run_id, span.kind, name, span.seq, started_at,
+       ended_at, span.status, opened, closed, tries, sent_at, refused, tenant, flow,
+       begun.payload->>'upstream' as upstream, begun.payload->'tags' as tags, forked_from is not null as is_fork
+  from span join session on session.id = span.session_id
+            left join event begun on begun.session_id = session.id and begun.seq = 1
+ where span.session_id = %(session_id)s and ended_at is not null
+ order by started_at, span.seq;
+
 -- name: agent_run_spans
 -- Without what they tell: that may be long.
 select session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, started_at, ended_at, status,
@@ -16,12 +25,14 @@ select session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, start
 -- name: take_spans
 -- Spans that have ended and are due. Whoever takes them has `hold` seconds before they are due again.
 with due as (
-    select span.session_id, span.span_id, session.tenant, session.flow
+    select span.session_id, span.span_id, session.tenant, session.flow, session.forked_from,
+           begun.payload as begun
       from span join session on session.id = span.session_id
+                left join event begun on begun.session_id = session.id and begun.seq = 1
      where ended_at is not null and sent_at is null and refused is null
        and next_try <= clock_timestamp()
        and session.tenant = %(tenant)s
-       and (%(session_id)s::uuid is null or session_id = %(session_id)s)
+       and (%(session_id)s::uuid is null or span.session_id = %(session_id)s)
      order by next_try, ended_at
      limit %(limit)s
        for update of span skip locked)
@@ -30,7 +41,8 @@ update span
   from due
  where span.session_id = due.session_id and span.span_id = due.span_id
 returning span.session_id, span.span_id, parent_span_id, agent_run_id, kind, name, seq, started_at, ended_at,
-          status, opened, closed, tries, sent_at, refused, tenant, flow;
+          status, opened, closed, tries, sent_at, refused, tenant, flow,
+          due.begun->>'upstream' as upstream, due.begun->'tags' as tags, forked_from is not null as is_fork;
 
 -- name: spans_sent
 update span
@@ -96,7 +108,8 @@ update score
 returning id, session_id, span_id, name, value, comment, given_at, tries, sent_at, refused;
 
 -- name: scores_left
-select count(*) as left
+select count(*) as left,
+       coalesce(greatest(0, extract(epoch from min(next_try) - clock_timestamp())), 0)::float8 as pause_s
   from score join session on session.id = score.session_id
  where sent_at is null and refused is null
    and session.tenant = %(tenant)s
