@@ -239,7 +239,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "fork": Kind(
         _forked,
-        {"CHAIN": 1, "AGENT": 3, "GENERATION": 6, "TOOL": 6, "SPAN": 1},
+        # The lead is there twice: asleep, as it was forked, and awake.
+        {"CHAIN": 1, "AGENT": 4, "GENERATION": 6, "TOOL": 6, "SPAN": 1},
         given=ONE,
         tags=("live", "fork"),
         also=_under_the_lead,

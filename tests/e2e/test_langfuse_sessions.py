@@ -97,8 +97,9 @@ def _below(rows: Sequence[Observation]) -> Iterator[Fact]:
         root = (above(row, rows) or [row])[-1]
         if row.type == "AGENT":
             working.add(root.id)
-        if row.start_ns < root.start_ns or row.end_ns > root.end_ns:
-            outside.append(row.name)
+        early, late = (root.start_ns - row.start_ns) / 1e9, (row.end_ns - root.end_ns) / 1e9
+        if max(early, late) > 0:
+            outside.append(f"{row.name} ({early:.6f} s before, {late:.6f} s after)")
     yield "turns with agents", {row.id for row in roots(rows)}, working
     yield "rows outside the time of their turn", [], outside
     nameless = [row.name for row in rows if row.type in _WORK and not row.metadata.keys() >= _WHOSE]
@@ -126,8 +127,8 @@ def _filed(kind: Kind, rows: Sequence[Observation], shown: dict[str, Any]) -> It
     yield "release", RELEASE, whole.release
     yield "tags", {kind.flow, *kind.tags}, set(whole.tags)
     yield "the trace's output", None if kind.kept_back else shown["report"], whole.output
-    versions = {row.version for row in rows if row.type == "AGENT"}
-    yield "versions of agents other than the package's", True, RELEASE not in versions
+    versions = {row.version for row in rows if row.type == "AGENT" and "bundle_version" in row.metadata}
+    yield "no agent has the package's version", True, RELEASE not in versions
 
 
 def _totals(
