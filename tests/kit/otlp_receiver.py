@@ -20,7 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -59,7 +59,7 @@ _PAID = ("gen_ai.usage", "langfuse.observation.usage_details", "langfuse.observa
 
 @dataclass(frozen=True)
 class Seen:
-    """A span as it arrived."""
+    """A span as it arrived, with what its request says of all its spans in `resource`."""
 
     trace_id: str
     span_id: str
@@ -71,6 +71,7 @@ class Seen:
     start_ns: int
     end_ns: int
     attributes: Mapping[str, Any]
+    resource: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def usage(self) -> dict[str, int]:
@@ -272,14 +273,14 @@ def all_seen(body: bytes) -> tuple[Seen, ...]:
     """Read the spans of a request."""
     request = ExportTraceServiceRequest.FromString(body)
     return tuple(
-        seen(span)
-        for resource in request.resource_spans
-        for scope in resource.scope_spans
+        seen(span, sent.resource.attributes)
+        for sent in request.resource_spans
+        for scope in sent.scope_spans
         for span in scope.spans
     )
 
 
-def seen(span: trace_pb2.Span) -> Seen:
+def seen(span: trace_pb2.Span, resource: Iterable[KeyValue] = ()) -> Seen:
     """Read a span's message."""
     return Seen(
         trace_id=span.trace_id.hex(),
@@ -292,6 +293,7 @@ def seen(span: trace_pb2.Span) -> Seen:
         start_ns=span.start_time_unix_nano,
         end_ns=span.end_time_unix_nano,
         attributes=_plain(span.attributes),
+        resource=_plain(resource),
     )
 
 
