@@ -2,8 +2,8 @@
 
 A span is a model call's here: its checkpoint with 8 kB of newly told messages, its end with 2 kB of answer.
 In a run of many calls the conversation grows by both with each. Without spans the same events are committed.
-CPU is that of this process and of the store's server together. The CPU of an export is this process's: from rows
-to the bodies of requests.
+CPU is that of this process and of the store's server together. That of an export is this process's: from
+rows to the bodies of requests.
 """
 
 from __future__ import annotations
