@@ -35,7 +35,7 @@ class Keeper:
 
     capture: Capture = "full"
     max_chars: int = 32_000
-    max_chat_bytes: int = 196_608
+    max_chat_bytes: int = 131_072
 
     def clean(self, value: Any, redactor: Redactor) -> Any:
         """Take the secrets out of a value, before anything of it is cut, for `keep`."""

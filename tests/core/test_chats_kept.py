@@ -41,7 +41,7 @@ def test_a_chat_is_kept_as_json_with_its_bound() -> None:
         "sha256": sha256,
         "cut": False,
         "json_text": True,
-        "chat_bytes": 196_608,
+        "chat_bytes": 131_072,
     }
 
 
@@ -59,7 +59,7 @@ def test_no_word_of_a_chat_gets_past_the_setting(capture: Any) -> None:
             assert content is None
 
 
-@pytest.mark.parametrize("most", [4_000, 40_000, 196_608])
+@pytest.mark.parametrize("most", [4_000, 40_000, 131_072])
 def test_input_and_output_keep_to_the_bound_under_two_names(most: int) -> None:
     """With room for what both say at their longest; what is cut is said to be."""
     long = "The moon and “the sun”. " * 20_000
