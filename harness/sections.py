@@ -294,9 +294,9 @@ class Tracing(Record):
     )
     max_chat_bytes: int = Field(
         default=131_072,
-        ge=4_000,
-        description="Bytes of UTF-8 that a model call's span may take for its chat: input, output and tools, "
-        "under all names together. The oldest turns are left out first.",
+        ge=8_000,
+        description="Bytes that a model call's span may take, with its chat (input, output and tools) under "
+        "all names. The oldest turns are left out first.",
     )
     export: bool = Field(
         default=True,
