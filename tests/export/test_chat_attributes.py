@@ -145,7 +145,9 @@ def test_a_span_keeps_to_the_bound_however_long_its_run(most: int) -> None:
     for number in range(60):
         told += [{"role": "user", "content": f"{number} " + "tides and winds " * 300}]
         sides = {"input": Asked({"messages": told}), "output": Answered(ANSWER)}
-        about = {side: keeper.keep(keeper.clean(value, Redactor())) for side, value in sides.items()}
+        about: dict[str, Any] = {
+            side: keeper.keep(keeper.clean(value, Redactor())) for side, value in sides.items()
+        }
         span = sheet.chat(sheet.root, **about)
         sizes.append(message(Ended(span, "t", "f", ("f", "live")), "default").ByteSize())
         told += [{"role": "assistant", "content": ANSWER}]
