@@ -113,6 +113,7 @@ REFUSED = Usage(attempts=1).model_dump()
     ("about", "unattributed"),
     [
         ({"status": "interrupted"}, True),
+        ({"status": "suspended"}, True),
         ({"status": "error", "usage": LOST}, True),
         ({"status": "error", "usage": REFUSED}, None),
         ({"replayed": True}, None),
