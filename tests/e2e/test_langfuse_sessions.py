@@ -21,8 +21,9 @@ from tests.kit.langfuse.observation import Observation, observe
 from tests.kit.langfuse.prices import phoenix_cost
 from tests.kit.langfuse.rules import chats, problems
 from tests.kit.langfuse.traces import above, roots, trace
-from tests.kit.otlp_receiver import OtlpReceiver, Seen
+from tests.kit.otlp_receiver import OtlpReceiver
 from tests.kit.scripted_api import scripted_process
+from tests.kit.seen import Seen
 
 QUICK = ("off", "kill", "sup", "big", "meta")
 DIGITS = 9

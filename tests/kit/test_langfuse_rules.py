@@ -11,7 +11,7 @@ import pytest
 
 from tests.kit.langfuse.chat import problems as chat_problems
 from tests.kit.langfuse.rules import chats, of_span, problems
-from tests.kit.otlp_receiver import Seen
+from tests.kit.seen import Seen
 
 OWN = "langfuse.observation"
 TAGS = {"langfuse.trace.tags": ["research", "live"], "langfuse.trace.name": "research"}
@@ -115,7 +115,7 @@ def told(sent: Seen, about: Mapping[str, Any]) -> Seen:
 
 RIGHT = {
     "a trace": [ROOT, CHAT, TOOL],
-    "an offline call": [ROOT, OFFLINE],
+    "an offline call": [told(ROOT, {"langfuse.trace.tags": ["research", "offline"]}), OFFLINE],
     "content that is kept back": [
         told(without(each, "input", "output", f"{OWN}.input", f"{OWN}.output"), KEPT_BACK)
         for each in (ROOT, CHAT, TOOL)
@@ -141,7 +141,7 @@ RIGHT = {
 
 WRONG = {
     "no kind": (without(TOOL, "openinference"), "openinference.span.kind is None"),
-    "no tags": (without(TOOL, "langfuse.trace.tags"), "its tags are []"),
+    "no tags": (without(TOOL, "langfuse.trace.tags"), "the flow is not among its tags []"),
     "a run's id": (told(TOOL, {"gen_ai.agent.id": "9"}), "gen_ai.agent.id names a run"),
     "a tool without input": (without(TOOL, "input", f"{OWN}.input"), "a tool without input.value"),
     "an input of tools only": (
@@ -203,6 +203,14 @@ WRONG = {
 }
 
 TOGETHER = {
+    "no upstream": (
+        [told(each, {"langfuse.trace.tags": ["research"]}) for each in (ROOT, CHAT)],
+        "is among the tags [('research',)]",
+    ),
+    "other tags": (
+        [ROOT, told(CHAT, {"langfuse.trace.tags": ["research", "live", "new"]})],
+        "different tags",
+    ),
     "an orphan": ([CHAT], "its parent 1 has never come"),
     "a call by two names": (
         [ROOT, TOOL, told(replace(TOOL, span_id="4"), {"gen_ai.tool.name": "mcp__search"})],

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.kit.langfuse.chat import problems as chat_problems
 from tests.kit.langfuse.observation import METADATA, OWN, Observation, observe
-from tests.kit.otlp_receiver import Seen
+from tests.kit.seen import Seen
 
 _PAID = ("gen_ai.usage.", f"{OWN}.usage_details", f"{OWN}.cost_details", "llm.token_count.", "llm.cost.")
 _CONTENT = (
@@ -48,7 +48,8 @@ def of_span(span: Seen) -> list[str]:
 
 def problems(spans: Sequence[Seen]) -> list[str]:
     """Say what is wrong with the spans of traces that have ended."""
-    return [*(problem for span in spans for problem in of_span(span)), *_orphans(spans), *_names(spans)]
+    alone = [problem for span in spans for problem in of_span(span)]
+    return [*alone, *_orphans(spans), *_names(spans), *_upstreams(spans)]
 
 
 def chats(spans: Iterable[Seen]) -> list[str]:
@@ -62,9 +63,8 @@ def _kind(span: Seen) -> Iterator[str]:
     if kind not in _KINDS:
         # Phoenix shows a span without a kind as one of kind "unknown".
         yield f"openinference.span.kind is {kind}"
-    tags = span.attributes.get("langfuse.trace.tags") or ()
-    if span.attributes.get("langfuse.trace.name") not in tags or not set(tags) & set(_UPSTREAMS):
-        yield f"its tags are {list(tags)}: the flow and how it was answered should be among them"
+    if span.attributes.get("langfuse.trace.name") not in _tags(span):
+        yield f"the flow is not among its tags {_tags(span)}"
     if "gen_ai.agent.id" in span.attributes:
         # It is the agent's, which has none here, and not the run's:
         # https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/gen-ai-agent-spans.md
@@ -132,7 +132,7 @@ def _first_token(row: Observation) -> Iterator[str]:
 
 def _nobody(span: Seen) -> Iterator[str]:
     """Where nobody was asked, no model of anybody's is named: receivers would set its price."""
-    if "offline" not in (span.attributes.get("langfuse.trace.tags") or ()) and not _seems_offline(span):
+    if "offline" not in _tags(span):
         return
     told = {"its name": span.name} | {
         name: value for name, value in span.attributes.items() if name not in _CONTENT
@@ -142,8 +142,8 @@ def _nobody(span: Seen) -> Iterator[str]:
             yield f"offline, and {name} is {value}"
 
 
-def _seems_offline(span: Seen) -> bool:
-    return str(span.attributes.get("gen_ai.response.model", "")).startswith("offline")
+def _tags(span: Seen) -> list[str]:
+    return list(span.attributes.get("langfuse.trace.tags") or ())
 
 
 def _generation(row: Observation) -> Iterator[str]:
@@ -176,6 +176,18 @@ def _orphans(spans: Sequence[Seen]) -> Iterator[str]:
     for span in spans:
         if span.parent_id and (span.trace_id, span.parent_id) not in known:
             yield f"{span.name}: its parent {span.parent_id} has never come"
+
+
+def _upstreams(spans: Sequence[Seen]) -> Iterator[str]:
+    """All spans of a trace have the same tags, and these say how its calls were answered."""
+    found: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for span in spans:
+        found[span.trace_id].add(tuple(_tags(span)))
+    for tags in found.values():
+        if len(tags) > 1:
+            yield f"spans of one trace have different tags: {sorted(tags)}"
+        elif not set(*tags) & set(_UPSTREAMS):
+            yield f"none of {', '.join(_UPSTREAMS)} is among the tags {[*tags]}"
 
 
 def _names(spans: Sequence[Seen]) -> Iterator[str]:
