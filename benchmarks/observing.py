@@ -1,7 +1,8 @@
 """What spans cost: the same work with them and without them, in turn, in one run.
 
 A span is a model call's here: its checkpoint with 8 kB of newly told messages, its end with 2 kB of answer.
-Without spans the same events are committed. CPU is that of this process and of the store's server together.
+In a run of many calls the conversation grows by both with each. Without spans the same events are committed.
+CPU is that of this process and of the store's server together.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -19,6 +21,7 @@ from harness import events as ev
 from harness.records import Usage
 from harness.store.embedded import status
 from harness.store.journal import Journal
+from harness.tracing.chat import Answered, Asked
 from harness.tracing.content import Keeper
 from harness.tracing.describe import Shown
 from tests.kit.homes import new_home
@@ -27,12 +30,15 @@ MOST_CPU_MS = 1.0
 BATCH = 100
 """Calls between two looks at the clocks: the system tells a process its CPU in steps of 10 ms."""
 
-_TOLD = [{"role": "user", "content": [{"type": "text", "text": "tides and winds " * 512}]}]
+RUNS = (50, 100, 200)
+"""Calls of an agent run: what one of them adds must not grow with them."""
+
+_TOLD = {"role": "user", "content": [{"type": "text", "text": "tides and winds " * 512}]}
 _ANSWER = [{"type": "text", "text": "The moon and the sun. " * 93}]
 
 
 def measure(short: bool) -> list[Row]:
-    return [*_cpu(short), *_wall(short)]
+    return [*_cpu(short), *_growing(short), *_wall(short)]
 
 
 def _cpu(short: bool) -> list[Row]:
@@ -56,16 +62,52 @@ async def _spans(home: Path, batches: int) -> tuple[list[float], list[float]]:
             kept = number % 2 == 0
             began = _cpu_of(server)
             for each in range(BATCH):
-                await _call(seen if kept else silent, run_id, f"{number}.{each}")
+                await _call(seen if kept else silent, run_id, f"{number}.{each}", [_TOLD])
             taken[kept].append((_cpu_of(server) - began) / BATCH)
     return taken[True][1:], taken[False][1:]
 
 
-async def _call(journal: Journal, run_id: str, call_id: str) -> None:
+def _growing(short: bool) -> list[Row]:
+    rows = []
+    for calls in RUNS:
+        with running_store() as home:
+            added, megabytes = asyncio.run(_runs(home, calls, 1 if short else 5))
+        rows.append(Row.of("observing", f"CPU that a span adds, of {calls} in one run", added, "ms"))
+        rows.append(
+            Row("observing", f"stored for the spans of {calls} calls", "MB", megabytes, megabytes, megabytes)
+        )
+    return rows
+
+
+async def _runs(home: Path, calls: int, runs: int) -> tuple[list[float], float]:
+    """CPU seconds that spans add to each call of a run, run after run, and MB of a run's spans."""
+    async with session(home, 1) as (journal, (run_id,)):
+        server = psutil.Process(status(home).pid)
+        silent = Journal(journal.database, journal.lease, journal.state, keeper=None)
+        seen = Journal(journal.database, journal.lease, journal.state, keeper=Keeper())
+        taken: dict[bool, list[float]] = {True: [], False: []}
+        for number in range(2 * runs + 2):
+            kept = number % 2 == 0
+            began = _cpu_of(server)
+            told: list[dict[str, Any]] = []
+            for each in range(calls):
+                told.append(_TOLD)
+                await _call(seen if kept else silent, run_id, f"{number}.{each}", told)
+                told.append({"role": "assistant", "content": _ANSWER})
+            taken[kept].append((_cpu_of(server) - began) / calls)
+        row = await journal.database.one(
+            "select sum(pg_column_size(opened) + pg_column_size(closed)) from span"
+        )
+        assert row is not None
+        added = [with_ - without for with_, without in zip(taken[True][1:], taken[False][1:], strict=True)]
+        return added, float(row["sum"]) / (runs + 1) / 1e6
+
+
+async def _call(journal: Journal, run_id: str, call_id: str, told: list[dict[str, Any]]) -> None:
     asked = ev.ModelRequested(
         call_id=call_id, request_hash=call_id, ordinal=0, auxiliary=False, model="claude-sonnet-5-5"
     )
-    await journal.append(asked, run_id=run_id, shown=Shown(input=_TOLD))
+    await journal.append(asked, run_id=run_id, shown=Shown(input=Asked({"messages": told})))
     answered = ev.ModelFinished(
         call_id=call_id,
         auxiliary=False,
@@ -76,7 +118,7 @@ async def _call(journal: Journal, run_id: str, call_id: str) -> None:
         cost_usd=0.01,
         first_token_s=0.5,
     )
-    await journal.append(answered, run_id=run_id, shown=Shown(output=_ANSWER))
+    await journal.append(answered, run_id=run_id, shown=Shown(output=Answered(_ANSWER)))
 
 
 def _cpu_of(server: psutil.Process) -> float:

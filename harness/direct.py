@@ -15,6 +15,7 @@ from harness.gateway.bodies import counts_of
 from harness.pricing import cost_usd, costs_usd
 from harness.records import Usage, derived_id
 from harness.store.transcripts import Entry
+from harness.tracing.chat import Answered
 from harness.tracing.describe import Shown
 
 
@@ -54,7 +55,7 @@ class TranscriptMeter:
                 first_token_s=None,
             ),
             shown=Shown(
-                output=message.get("content"),
+                output=Answered(message.get("content")),
                 facts={"costs": costs_usd(model, usage, view.settings.price_table)},
             ),
         )

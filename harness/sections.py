@@ -292,6 +292,12 @@ class Tracing(Record):
     max_chars: int = Field(
         default=32_000, ge=100, description="Characters a span keeps of an input or output; the rest is cut."
     )
+    max_chat_bytes: int = Field(
+        default=196_608,
+        ge=4_000,
+        description="Bytes of UTF-8 that a model call's span may take for its chat: input, output and tools, "
+        "under all names together. The oldest turns are left out first.",
+    )
     export: bool = Field(
         default=True,
         description="Whether ended spans are sent while a session is at work; else by `harness trace flush`.",

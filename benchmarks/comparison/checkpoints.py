@@ -17,6 +17,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,6 +40,7 @@ from harness.settings import Settings
 from harness.store.journal import Journal, KeptResponse
 from harness.store.open import open_store
 from harness.store.transcripts import TranscriptStore
+from harness.tracing.chat import Answered, Asked
 from harness.tracing.describe import Shown
 from tests.kit.databases import fresh_database
 from tests.kit.processes import clean_env
@@ -222,12 +224,10 @@ async def agent_step(
     cost = cost_usd(MODEL, usage)
     text, tool = _content(number)
     answer = {"id": f"msg_{number}", "role": "assistant", "model": MODEL, "content": [text, tool]}
-    told = [{"role": "user", "content": [_result(number - 1)]}]
-
     await journal.append(
         ev.ModelRequested(call_id=call_id, request_hash=call_id, ordinal=0, auxiliary=False, model=MODEL),
         run_id=run_id,
-        shown=Shown(input=told),
+        shown=Shown(input=Asked({"messages": _conversation(number)})),
         entry=charge.begins,
     )
     await journal.append(
@@ -242,7 +242,7 @@ async def agent_step(
             first_token_s=0.5,
         ),
         run_id=run_id,
-        shown=Shown(output=answer["content"]),
+        shown=Shown(output=Answered(answer["content"])),
         keep=KeptResponse(call_id, call_id, "application/json", json.dumps(answer).encode(), answer),
         entry=charge.answered(MODEL, usage, cost),
     )
@@ -293,6 +293,19 @@ def _content(number: int) -> list[dict[str, Any]]:
     given = {"subject": "steps", "step": number}
     call = {"type": "tool_use", "id": f"toolu_{number}", "name": LOOK, "input": given}
     return [{"type": "text", "text": message(number)}, call]
+
+
+def _conversation(number: int) -> list[dict[str, Any]]:
+    """What the model is asked with in a step: all that was said and seen before it."""
+    return [message for before in range(number) for message in _turn(before)]
+
+
+@cache
+def _turn(number: int) -> tuple[dict[str, Any], ...]:
+    return (
+        {"role": "assistant", "content": _content(number)},
+        {"role": "user", "content": [_result(number)]},
+    )
 
 
 def _result(number: int) -> dict[str, Any]:

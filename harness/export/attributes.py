@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.export.chat_attributes import chat_attributes
 from harness.export.generation import OBSERVATION, Attribute, generation
 from harness.store.spans import Ended
 from harness.tracing.span import Span, SpanKind, SpanStatus
@@ -64,7 +65,7 @@ def attributes(ended: Ended, environment: str, release: str) -> dict[str, Attrib
         **_ending(span),
         **_of_agent(span),
         **_genai(ended),
-        **dict(_content(span)),
+        **(chat_attributes(span) if span.kind == "model" else dict(_content(span))),
         **dict(_metadata(span)),
     }
 

@@ -77,15 +77,6 @@ def _field(value: Any, name: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def newly_told(request: Mapping[str, Any]) -> Any:
-    """What a call tells the model that its earlier answers did not: all of it, the first time."""
-    messages = list(request["messages"])
-    answers = [number for number, message in enumerate(messages) if message["role"] == "assistant"]
-    if answers:
-        return messages[answers[-1] + 1 :]
-    return {"system": request.get("system"), "messages": messages}
-
-
 def _problems(request: Mapping[str, Any]) -> Iterator[str]:
     if not _is_name(request.get("model")):
         yield "model: should be the id of a model"

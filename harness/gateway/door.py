@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import events as ev
 from harness.gateway.admission import Forbidden, forbidden, too_many_beside, unpriced
-from harness.gateway.asked import asks_for_summary, newly_told, parameters_of, system_texts, tools_of
+from harness.gateway.asked import asks_for_summary, parameters_of, system_texts, tools_of
 from harness.gateway.bodies import counts_of, is_useful, message_in
 from harness.gateway.calls import Call, Denied, Failed
 from harness.gateway.charge import Charge
@@ -27,6 +27,7 @@ from harness.state import RunState
 from harness.stops import AT_ONCE, CUT, why_final
 from harness.store.journal import Journal, KeptResponse, forget_response, kept_response
 from harness.store.recordings import Recording
+from harness.tracing.chat import Answered, Asked
 from harness.tracing.describe import Shown
 
 
@@ -150,7 +151,7 @@ class Door:
                 model=call.model,
             ),
             run_id=self.run_id,
-            shown=Shown(input=newly_told(call.request), facts={"parameters": parameters_of(call.request)}),
+            shown=Shown(input=Asked(call.request), facts={"parameters": parameters_of(call.request)}),
             entry=call.charge.begins if call.charge else None,
         )
         self.alive("waiting for the model's first token")
@@ -211,7 +212,8 @@ class Door:
             ),
             run_id=self.run_id,
             shown=Shown(
-                output=message.get("content"), facts={"costs": costs_usd(priced, usage, self.prices)}
+                output=Answered(message.get("content")),
+                facts={"costs": costs_usd(priced, usage, self.prices)},
             ),
             keep=kept if is_useful(message) else None,
             record=None if replaced else self._recording(call, 200, headers, body),

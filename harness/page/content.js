@@ -34,21 +34,53 @@ function pretty(value) {
   return h("pre", { tabindex: "0" }, into);
 }
 
+/** Write a text as JSON if it is some, else as it stands. */
+function readable(text) {
+  try {
+    const value = JSON.parse(text);
+    if (value !== null && typeof value === "object") return pretty(value);
+  } catch {
+    // A text.
+  }
+  return h("pre", { tabindex: "0" }, h("code", {}, text));
+}
+
+/** Show a message of a chat: who speaks, what was thought, what was said, and which tools were called. */
+function message({ role, content, thinking = [], redacted_thinking = [], tool_calls = [], tool_call_id }) {
+  const texts = typeof content === "string" ? [content] : content.map((part) => part.text);
+  const heading = (...words) => h("h5", {}, ...words);
+  return h("div", { class: `said by-${role}` },
+    heading(role, tool_call_id ? h("code", {}, tool_call_id) : null),
+    thinking.map((each) => [heading("thinking"), readable(each.content)]),
+    redacted_thinking.map((each) => [heading("thinking"), readable(each.data)]),
+    texts.filter((text) => text).map(readable),
+    tool_calls.map((call) => [heading("calls ", call.function.name, h("code", {}, call.id)), readable(call.function.arguments)]));
+}
+
+/** Show what a model call was asked or has answered, message by message. */
+function chat({ messages, tools = [], ...answer }) {
+  return h("div", { class: "chat" },
+    (messages ?? [answer]).map(message),
+    tools.length ? h("details", {}, h("summary", {}, plural(tools.length, "tool"), " on offer"), pretty(tools.map((tool) => tool.function))) : null);
+}
+
 /** Show a `Content`: parsed when it is whole JSON, else as it stands, with what is missing said. */
 function shown(name, content) {
   let body = null;
   let whole = null;
   if (content.text !== null) {
     try {
-      whole = content.json_text && !content.cut ? JSON.parse(content.text) : null;
+      whole = content.json_text && (content.chat_bytes || !content.cut) ? JSON.parse(content.text) : null;
     } catch {
       whole = null;
     }
-    body = whole === null ? h("pre", { tabindex: "0" }, h("code", {}, content.text)) : pretty(whole);
+    body = whole === null ? h("pre", { tabindex: "0" }, h("code", {}, content.text)) : content.chat_bytes ? chat(whole) : pretty(whole);
   }
   const hash = h("code", { title: content.sha256 }, content.sha256.slice(0, 12));
   const kept = content.text === null
     ? ["Not kept: ", plural(content.chars, "character"), ", sha256 ", hash]
+    : content.cut && content.chat_bytes
+      ? [plural(content.chars, "character"), "; what is left out is said in its place"]
     : content.cut
       ? [`Cut: the first ${count(content.text.length)} of ${plural(content.chars, "character")}, sha256 of all `, hash]
       : [plural(content.chars, "character")];

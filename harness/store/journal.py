@@ -7,7 +7,7 @@ import json
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.crashpoints import reached
@@ -182,14 +182,20 @@ class Journal:
         moves = self.state.trace.moves(payload, run_id, self.state.runs)
         if self._keeper is None:
             return {"span_id": moves.within, "opened": None, "closed": None}
+        keeper = self._keeper
+        clean = replace(
+            shown,
+            input=keeper.clean(shown.input, self.redactor),
+            output=keeper.clean(shown.output, self.redactor),
+        )
         rows = span_rows(
             moves,
             payload,
             self.state,
-            shown=Shown(self.redactor.value(shown.input), self.redactor.value(shown.output), shown.facts),
+            shown=clean,
             at=now(),
             seen_at=self.lease.seen_at,
-            keeper=self._keeper,
+            keeper=keeper,
         )
         for row in (*rows.opened, *rows.closed):
             row |= {name: _text(row[name]) for name in ("opened", "closed") if name in row}

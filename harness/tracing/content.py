@@ -7,35 +7,77 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.redaction import Redactor
 from harness.sections import Tracing
+from harness.tracing.blocks import dumps
+from harness.tracing.chat import Answered, Asked, answer_of, chat_of
+from harness.tracing.fitting import fit_answer, fit_chat
 from harness.tracing.span import Content
 
 Capture = Literal["full", "metadata", "none"]
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A part of a chat without secrets, in as many bytes as it may take; `cut` if something is missing."""
+
+    text: str
+    cut: bool
+
+
+@dataclass(frozen=True)
 class Keeper:
-    """Decides what is kept of content; `max_chars` is the longest text kept whole."""
+    """Decides what is kept of content.
+
+    `max_chars` is the longest text kept whole. `max_chat_bytes` is what all that the span of a model call
+    says of its conversation takes at most, under all names of attributes together.
+    """
 
     capture: Capture = "full"
     max_chars: int = 32_000
+    max_chat_bytes: int = 196_608
+
+    def clean(self, value: Any, redactor: Redactor) -> Any:
+        """Take the secrets out of a value, before anything of it is cut, for `keep`."""
+        if self.capture == "none":
+            return None
+        # Each is exported under two names. An input is kept before its output is known: the output has a
+        # quarter of the half to itself.
+        half = self.max_chat_bytes // 2
+        match value:
+            case Asked():
+                most = half * 3 // 4
+                said, cut = fit_chat(chat_of(value, most, redactor.value), most)
+                return Fitted(dumps(said), cut)
+            case Answered():
+                said, cut = fit_answer(answer_of(value, redactor.value), half // 4)
+                return Fitted(dumps(said), cut)
+            case _:
+                return redactor.value(value)
 
     def keep(self, value: Any) -> dict[str, Any] | None:
-        """Give a value as a `Content`, ready to be stored; None when nothing is to be kept of it."""
+        """Give a clean value as a `Content`, ready to be stored; None when nothing is to be kept of it."""
         if value is None or self.capture == "none":
             return None
-        plain = isinstance(value, str)
-        text = value if plain else json.dumps(value, ensure_ascii=False, default=str)
-        whole = self.capture == "full"
-        return Content(
-            text=text[: self.max_chars] if whole else None,
+        full = self.capture == "full"
+        if isinstance(value, Fitted):
+            text, kept, cut = value.text, value.text, value.cut
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            kept, cut = text[: self.max_chars], len(text) > self.max_chars
+        content = Content(
+            text=kept if full else None,
             chars=len(text),
             sha256=hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest(),
-            cut=whole and len(text) > self.max_chars,
-            json_text=not plain,
-        ).model_dump()
+            cut=full and cut,
+            json_text=not isinstance(value, str),
+            chat_bytes=self.max_chat_bytes if isinstance(value, Fitted) else None,
+        )
+        return content.model_dump(exclude=None if isinstance(value, Fitted) else {"chat_bytes"})
 
 
 def keeper(tracing: Tracing) -> Keeper | None:
     """The keeper that the settings ask for; None when no spans are wanted."""
-    return Keeper(tracing.capture, tracing.max_chars) if tracing.enabled else None
+    if not tracing.enabled:
+        return None
+    return Keeper(tracing.capture, tracing.max_chars, tracing.max_chat_bytes)

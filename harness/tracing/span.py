@@ -79,6 +79,10 @@ class Content(Record):
 
     `text` is JSON unless it was plain text; None when only its size and hash are kept. `chars` and `sha256`
     are those of the whole text (after redaction), of which `text` may be the beginning only.
+
+    Of a model call it is a chat (`harness.tracing.chat`) as it was fitted into `chat_bytes`, with which `cut`
+    says that something is left out and the others speak of what is kept. `chat_bytes` is what all that the
+    span says of its conversation may take; None for what is no chat.
     """
 
     text: str | None
@@ -86,6 +90,7 @@ class Content(Record):
     sha256: str
     cut: bool = False
     json_text: bool = False
+    chat_bytes: int | None = None
 
 
 def trace_id(session_id: str) -> str:

@@ -11,6 +11,7 @@ from harness.store.spans import read_spans
 from harness.tracing.span import Span
 from tests.e2e.running import Desk, interrupt
 from tests.e2e.scripts import ROUNDS
+from tests.kit.langfuse_chat import problems, read
 from tests.kit.processes import until_sync
 from tests.kit.scripted_api import ScriptedProcess
 from tests.kit.traces import calls, outline, usage_of, violations
@@ -81,6 +82,15 @@ def test_what_goes_in_and_comes_out_is_there(desk: Desk, api: ScriptedProcess) -
         if span.kind in ("agent_run", "model", "tool", "delegation"):
             assert span.attributes["input"]["text"], span.name
             assert span.attributes["output"]["text"], span.name
+    for span in calls(spans):
+        asked, answered = (span.attributes[side]["text"] for side in ("input", "output"))
+        assert problems(asked, answered) == []
+        assert "x-anthropic-billing-header" not in asked
+        view = read(asked, answered)
+        assert view.roles[:2] == ["system", "user"]
+        assert view.tools
+    whole = read(*(calls(spans)[-1].attributes[side]["text"] for side in ("input", "output")))
+    assert [call["name"] for each in whole.messages for call in each.calls] == ["mcp__harness__delegate"] * 2
     by_kind = {span.kind: span for span in spans}
     assert by_kind["turn"].attributes["input"]["text"] == "How do they navigate?"
     assert by_kind["turn"].attributes["output"]["text"] == finished["report"]

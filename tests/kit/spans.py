@@ -137,7 +137,11 @@ class Sheet:
 
     def ended(self) -> list[Ended]:
         """What an exporter takes of it."""
-        return [Ended(span, self.tenant, self.flow) for span in self.spans if span.ended_at is not None]
+        return [
+            Ended(span, self.tenant, self.flow, (self.flow,))
+            for span in self.spans
+            if span.ended_at is not None
+        ]
 
 
 def research(session_id: str | None = None, **given: Any) -> Sheet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,43 @@ async def test_a_call_is_opened_with_what_went_in_and_came_out(
         in said
     )
     assert f"harness fork {sample.book.state.id} --at {cut.seq}" in said
+
+
+async def test_a_chat_is_shown_message_by_message(window: Browser, tmp_path: Path) -> None:
+    """Who speaks, what was thought, calls with their arguments, the tools on offer, what is missing."""
+    sample = sample_session()
+    call = one(sample.spans, kind="model", status="ok")
+    arguments = '{"query": "tides"}'
+    called = {"id": "toolu_1", "type": "function", "function": {"name": "look", "arguments": arguments}}
+    thought = [{"type": "thinking", "content": "Hm."}]
+    asked = {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "system", "content": "[Left out here: 3 messages.]"},
+            {"role": "assistant", "content": "I look.", "thinking": thought, "tool_calls": [called]},
+            {"role": "tool", "tool_call_id": "toolu_1", "content": [{"type": "text", "text": "true"}]},
+        ],
+        "tools": [{"type": "function", "function": {"name": "look", "description": "Looks."}}],
+    }
+    for name, value in (("input", asked), ("output", {"role": "assistant", "content": CANARY})):
+        shown = {"text": json.dumps(value), "cut": name == "input", "json_text": True, "chat_bytes": 131_072}
+        call.attributes[name] = {**call.attributes[name], **shown}
+    await window.open(f"{written(tmp_path, render(told(sample)))}#span-{call.span_id}")
+    headings = "return [...document.querySelectorAll('.pane h5')].map(each => each.innerText.trim())"
+    heard = [" ".join(each.split()) for each in await window.run(headings)]
+    assert heard == [
+        "system",
+        "system",
+        "assistant",
+        "thinking",
+        "calls look toolu_1",
+        "tool toolu_1",
+        "assistant",
+    ]
+    said = await text(window, ".pane")
+    for words in ("Be brief.", "Left out here: 3", "Hm.", '"query": "tides"', "1 tool on offer", CANARY[:20]):
+        assert words in said
+    assert "what is left out is said in its place" in said
 
 
 async def test_contents_that_were_not_kept_are_said_to_be(window: Browser, tmp_path: Path) -> None:
