@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.kit.langfuse.chat import problems as chat_problems
 from tests.kit.langfuse.rules import chats, of_span, problems
 from tests.kit.seen import Seen
 
@@ -189,12 +188,12 @@ WRONG = {
     "a name offline": (replace(OFFLINE, name="chat claude-opus-5-5"), "offline, and its name"),
     "no model": (without(CHAT, "gen_ai.request", f"{OWN}.model.name"), "no model is named"),
     "no parameters": (without(CHAT, f"{OWN}.model.parameters"), "no parameter of the model"),
-    "no chat": (told(CHAT, sides(input=[{"type": "text", "text": "Why?"}])), "the input is no conversation"),
+    "no chat": (told(CHAT, sides(input="Why?")), "There is no chat"),
     "a prompt's name as input": (
         told(
             without(CHAT, "input", "output", f"{OWN}.input", f"{OWN}.output"), {"gen_ai.prompt.name": "lead"}
         ),
-        "the input is no conversation",
+        "There is no chat",
     ),
     "a root without input": (without(ROOT, "input", f"{OWN}.input"), "a root without input"),
     "a root without output": (without(ROOT, "output", f"{OWN}.output"), "a root without output"),
@@ -247,37 +246,30 @@ def changed(**change: Any) -> dict[str, Any]:
     return {**INPUT, "messages": [*INPUT["messages"][:-1], {**INPUT["messages"][-1], **change}]}
 
 
+BLOCK = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "Two passages."}
 CHATS = {
-    "no messages": ({"messages": []}, OUTPUT, "has no message"),
-    "a system beside it": ({**INPUT, "system": "You search."}, OUTPUT, "['system'] of the input"),
-    "a late system": ({"messages": [*reversed(INPUT["messages"])]}, OUTPUT, "is not the first"),
-    "only what is new": ({"messages": INPUT["messages"][-1:]}, OUTPUT, "nobody asks anything"),
-    "a result of no call": (changed(tool_call_id=None), OUTPUT, "does not say which call"),
-    "blocks of Anthropic's": (
-        changed(role="user", content=[{"type": "tool_result", "content": "x"}]),
-        OUTPUT,
-        "message 3 would be shown as JSON",
-    ),
-    "a list of blocks": (INPUT, [{"type": "text", "text": "Because."}], "the output is no message"),
-    "another's answer": (INPUT, {"role": "user", "content": "Because."}, "the output is no message"),
-    "an empty answer": (INPUT, {"role": "assistant", "content": ""}, "says nothing"),
-    "a call as an object": (
+    "no messages": ({"messages": []}, OUTPUT, "There is no chat"),
+    "a text": ("Why?", OUTPUT, "There is no chat"),
+    "a system beside it": ({**INPUT, "system": "You search."}, OUTPUT, "'system' stands beside the chat"),
+    "a late system": ({"messages": [*reversed(INPUT["messages"])]}, OUTPUT, "not at the beginning"),
+    "only what is new": ({"messages": INPUT["messages"][2:]}, OUTPUT, "Nobody asks anything"),
+    "a result of no call": (changed(tool_call_id="toolu_2"), OUTPUT, "message 3 answers no call"),
+    "blocks of the wire": (changed(role="user", content=[BLOCK]), OUTPUT, "message 3 holds blocks"),
+    "a list of blocks": (
         INPUT,
-        {"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "search", "arguments": {}}}]},
-        "is no card",
+        [{"type": "text", "text": "So."}, {"type": "text", "text": "Yes."}],
+        "nobody's",
     ),
-    "a call without an id": (INPUT, {"role": "assistant", "tool_calls": [{**CALL, "id": None}]}, "has no id"),
-    "a text": ("Why?", OUTPUT, "the input is no conversation"),
+    "another's answer": (INPUT, {"role": "user", "content": "Because."}, "not one answer"),
 }
 
 
 @pytest.mark.parametrize("name", CHATS)
 def test_what_is_no_chat_is_seen(name: str) -> None:
     given, made, words = CHATS[name]
-    found = chat_problems(given, made)
+    found = chats([ROOT, told(CHAT, sides(input=given, output=made)), TOOL])
     assert any(words in problem for problem in found), found
 
 
-def test_only_generations_are_chats() -> None:
+def test_a_whole_conversation_is_a_chat() -> None:
     assert chats([ROOT, CHAT, TOOL]) == []
-    assert chats([told(CHAT, sides(output="Because."))]) != []

@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.kit.langfuse.chat import problems as chat_problems
 from tests.kit.langfuse.observation import METADATA, OWN, Observation, observe
+from tests.kit.langfuse_chat import problems as chat_problems
+from tests.kit.langfuse_chat import read
 from tests.kit.seen import Seen
 
 _PAID = ("gen_ai.usage.", f"{OWN}.usage_details", f"{OWN}.cost_details", "llm.token_count.", "llm.cost.")
@@ -155,8 +156,15 @@ def _generation(row: Observation) -> Iterator[str]:
 
 
 def _chat(row: Observation) -> Iterator[str]:
-    if row.input is not None:
-        yield from chat_problems(_parsed(row.input), None if row.output is None else _parsed(row.output))
+    """The conversation is shown, whole, from the system's prompt on."""
+    if row.input is None:
+        return
+    yield from chat_problems(row.input, row.output)
+    roles = [message.role for message in read(row.input, row.output).messages]
+    if roles and "user" not in roles:
+        yield "Nobody asks anything: only a part of the conversation is there."
+    if "system" in roles and roles[0] != "system":
+        yield "The system's prompt is not at the beginning."
 
 
 def _root(span: Seen, row: Observation) -> Iterator[str]:
