@@ -131,6 +131,10 @@ RIGHT = {
             without(CHAT, f"{OWN}.usage", f"{OWN}.output", "output"), {f"{OWN}.cost_details": '{"total": 0}'}
         ),
     ],
+    "a call whose price nobody knows": [
+        ROOT,
+        told(without(CHAT, f"{OWN}.cost"), {f"{OWN}.model.name": "other", "gen_ai.request.model": "other"}),
+    ],
     "an input that is cut": [
         ROOT,
         told(TOOL, {**sides(output='{"a": '), "output.mime_type": "application/json", **KEPT_BACK}),
@@ -155,6 +159,10 @@ WRONG = {
     "tokens on a root": (told(ROOT, {"gen_ai.usage.input_tokens": 1}), "usage or cost on no generation"),
     "a call without a count": (without(CHAT, f"{OWN}.usage", f"{OWN}.cost"), "Langfuse invents"),
     "a model on a root": (told(ROOT, {"gen_ai.request.model": "claude-opus-5-5"}), "Langfuse invents"),
+    "neither tokens nor costs": (
+        told(without(CHAT, f"{OWN}.cost", f"{OWN}.usage"), {f"{OWN}.model.name": "other"}),
+        "no total cost",
+    ),
     "parts without a total": (told(CHAT, {f"{OWN}.cost_details": '{"cache": 1.0}'}), "no total cost"),
     "parts of another total": (
         told(CHAT, {f"{OWN}.cost_details": '{"input": 1.0, "output": 1.0, "total": 3.0}'}),

@@ -24,6 +24,10 @@ _CONTENT = (
     f"{OWN}.output",
     "gen_ai.tool.call.arguments",
     "gen_ai.tool.call.result",
+    "gen_ai.tool.definitions",
+    "gen_ai.system_instructions",
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
 )
 _KINDS = frozenset({"AGENT", "CHAIN", "EMBEDDING", "EVALUATOR", "GUARDRAIL", "LLM", "RETRIEVER", "TOOL"})
 _UPSTREAMS = ("live", "offline", "replay", "direct")
@@ -106,7 +110,8 @@ def _money(span: Seen, row: Observation) -> Iterator[str]:
         yield f"usage or cost on no generation ({told[0]}): it is counted twice"
     if row.invented:
         yield f"Langfuse invents {dict(row.usage)} and {row.cost_usd} dollars"
-    if row.type == "GENERATION" and row.cost_usd is None:
+    if row.type == "GENERATION" and row.cost_usd is None and (row.costs or not row.usage):
+        # Where tokens were counted nobody may know their price; else it is known that nothing is owed.
         yield "no total cost is told"
     parts = [cost for name, cost in row.costs.items() if name != "total"]
     if parts and abs(sum(parts) - (row.cost_usd or 0.0)) > 1e-9:
