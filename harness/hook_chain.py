@@ -23,7 +23,7 @@ from harness.content import hook_files, load_python
 from harness.errors import BadSettings
 from harness.events import ToolDenied
 from harness.help import NEED_HELP
-from harness.hooks import AfterTool, Allow, BeforeTool, Decision, Defer, Deny, Hook, Run
+from harness.hooks import AfterTool, Allow, BeforeTool, Decision, Defer, Deny, Hook, Run, Shown
 from harness.liveness import Pulse
 from harness.log_fields import about
 from harness.records import Replay
@@ -172,7 +172,8 @@ class HookChain:
 
     async def _note_denial(self, hook: Hook, call: BeforeTool, reason: str) -> None:
         noted = ToolDenied(tool_use_id=call.tool_use_id, tool=call.tool, hook=hook.name, reason=reason)
-        await self._guarded(_NOTING, partial(self._run.record, noted))
+        shown = Shown(input=dict(call.input))
+        await self._guarded(_NOTING, partial(self._run.record, noted, shown=shown))
 
     async def _guarded(self, hook: Hook, work: Callable[[], Awaitable[Any]]) -> Any:
         """Do a hook's work within its time; a failure is a denial, or nothing if the hook only watches."""

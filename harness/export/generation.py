@@ -26,8 +26,6 @@ def generation(span: Span) -> dict[str, Attribute]:
         "gen_ai.request.model": given.get("request_model") or model,
         "gen_ai.response.model": given.get("model"),
         "gen_ai.response.id": given.get("message_id"),
-        "gen_ai.prompt.name": given.get("agent"),
-        "gen_ai.prompt.version": given.get("bundle_version"),
         f"{OBSERVATION}.model.name": model,
     }
     found: dict[str, Attribute] = {name: str(value) for name, value in named.items() if value is not None}

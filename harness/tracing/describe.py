@@ -10,7 +10,7 @@ from typing import Any
 from harness import events as ev
 from harness.state import Moves, RunState, SessionState, Step
 from harness.tracing.content import Keeper
-from harness.tracing.facts import beginning, ending, flow_of, model_of
+from harness.tracing.facts import beginning, ending, flow_of, model_of, tool_of
 
 Row = dict[str, Any]
 
@@ -122,7 +122,7 @@ def _name(step: Step, payload: ev.AnyPayload, run: RunState | None, state: Sessi
         case "delegation", _:
             return DELEGATE_NAME
         case "tool", ev.ToolRequested(tool=tool) | ev.ToolFinished(tool=tool) | ev.ToolDenied(tool=tool):
-            return _plain(f"execute_tool {tool}")
+            return _plain(f"execute_tool {tool_of(tool)}")
         case "tool", ev.HelpAsked():
             return "execute_tool need_help"
         case "tool", _:

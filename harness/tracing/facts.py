@@ -40,9 +40,9 @@ def _beginning_of_call(
             known = {"call_id": payload.call_id, "auxiliary": payload.auxiliary}
             return known | {"provider": _provider(state)}
         case ev.ToolRequested() as call:
-            return call.model_dump(exclude={"kind"})
+            return call.model_dump(exclude={"kind"}) | {"tool": tool_of(call.tool)}
         case ev.ToolFinished() | ev.ToolDenied():
-            return {"tool": payload.tool, "tool_use_id": payload.tool_use_id}
+            return {"tool": tool_of(payload.tool), "tool_use_id": payload.tool_use_id}
         case ev.HelpAsked(tool_use_id=tool_use_id, help=help_):
             return {"tool": "need_help", "tool_use_id": tool_use_id, "input": help_.model_dump()}
         case ev.DelegationJoined(tool_use_id=tool_use_id, into=into, tasks=tasks):
@@ -99,6 +99,15 @@ def _delegation(tool_use_id: str, payload: ev.AnyPayload, run: RunState) -> dict
 def model_of(model: str, state: SessionState) -> str:
     """Name the model that answers: offline it is none of those that the agents ask for."""
     return OFFLINE_MODEL if _provider(state) == "offline" else model
+
+
+_OWN = "mcp__harness__"
+"""What the CLI puts before the names of the harness's own tools."""
+
+
+def tool_of(tool: str) -> str:
+    """Name a tool as its steps are named: those of the harness by their own names, whoever tells of them."""
+    return tool.removeprefix(_OWN)
 
 
 def _provider(state: SessionState) -> str:
