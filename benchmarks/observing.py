@@ -2,14 +2,18 @@
 
 A span is a model call's here: its checkpoint with 8 kB of newly told messages, its end with 2 kB of answer.
 In a run of many calls the conversation grows by both with each. Without spans the same events are committed.
-CPU is that of this process and of the store's server together.
+CPU is that of this process and of the store's server together. That of an export is this process's: from
+rows to the bodies of requests.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import psutil
@@ -18,9 +22,11 @@ from benchmarks.offline_run import documents, run_once
 from benchmarks.places import running_store, session
 from benchmarks.rows import Row, spread
 from harness import events as ev
+from harness.export.parcels import body, pack, piles
 from harness.records import Usage
 from harness.store.embedded import status
 from harness.store.journal import Journal
+from harness.store.spans import read_ended
 from harness.tracing.chat import Answered, Asked
 from harness.tracing.content import Keeper
 from harness.tracing.describe import Shown
@@ -33,8 +39,21 @@ BATCH = 100
 RUNS = (50, 100, 200)
 """Calls of an agent run: what one of them adds must not grow with them."""
 
-_TOLD = {"role": "user", "content": [{"type": "text", "text": "tides and winds " * 512}]}
-_ANSWER = [{"type": "text", "text": "The moon and the sun. " * 93}]
+_SEED = 7
+
+
+def _words(random: Random, chars: int) -> str:
+    """Text that compresses like text: words of a vocabulary, in no order."""
+    syllables = ("ti", "de", "win", "ds", "mo", "on", "sal", "ty", "ri", "ver", "de", "lta", "cur", "rent")
+    words: list[str] = []
+    while sum(map(len, words)) + len(words) < chars:
+        words.append("".join(random.choices(syllables, k=random.randint(1, 4))))
+    return " ".join(words)[:chars]
+
+
+_TEXTS = [_words(Random(f"{_SEED}/{number}"), 8192) for number in range(max(RUNS))]
+_TOLD = [{"role": "user", "content": [{"type": "text", "text": text}]} for text in _TEXTS]
+_ANSWER = [{"type": "text", "text": _words(Random(_SEED), 2048)}]
 
 
 def measure(short: bool) -> list[Row]:
@@ -62,7 +81,7 @@ async def _spans(home: Path, batches: int) -> tuple[list[float], list[float]]:
             kept = number % 2 == 0
             began = _cpu_of(server)
             for each in range(BATCH):
-                await _call(seen if kept else silent, run_id, f"{number}.{each}", [_TOLD])
+                await _call(seen if kept else silent, run_id, f"{number}.{each}", [_TOLD[each]])
             taken[kept].append((_cpu_of(server) - began) / BATCH)
     return taken[True][1:], taken[False][1:]
 
@@ -71,16 +90,44 @@ def _growing(short: bool) -> list[Row]:
     rows = []
     for calls in RUNS:
         with running_store() as home:
-            added, megabytes = asyncio.run(_runs(home, calls, 1 if short else 5))
-        rows.append(Row.of("observing", f"CPU that a span adds, of {calls} in one run", added, "ms"))
-        rows.append(
-            Row("observing", f"stored for the spans of {calls} calls", "MB", megabytes, megabytes, megabytes)
-        )
+            added, stored, sent = asyncio.run(_runs(home, calls, 1 if short else 5))
+        rows += [
+            Row.of("observing", f"CPU that a span adds, of {calls} in one run", added, "ms"),
+            Row.of("observing", f"CPU of a span's export, of {calls} in one run", [sent.cpu_s / calls], "ms"),
+            _megabytes(f"stored for the spans of {calls} calls", stored),
+            _megabytes(f"sent for {calls} calls, before compression", sent.plain_bytes),
+            _megabytes(f"sent for {calls} calls, gzipped", sent.gzipped_bytes),
+        ]
     return rows
 
 
-async def _runs(home: Path, calls: int, runs: int) -> tuple[list[float], float]:
-    """CPU seconds that spans add to each call of a run, run after run, and MB of a run's spans."""
+def _megabytes(what: str, size: float) -> Row:
+    return Row("observing", what, "MB", size / 1e6, size / 1e6, size / 1e6)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What the export of a run took."""
+
+    cpu_s: float
+    plain_bytes: int
+    gzipped_bytes: int
+
+
+async def _sent(journal: Journal, calls: int) -> _Sent:
+    """Export the newest run: its spans as the bodies of requests, which nobody gets."""
+    ended = (await read_ended(journal.database, journal.session_id))[-calls:]
+    assert len(ended) == calls, "every call has a span that has ended"
+    began = time.process_time()
+    parcels, spoilt = pack(ended, "default")
+    bodies = [body(pile, "default") for pile in piles(parcels)]
+    cpu_s = time.process_time() - began
+    assert not spoilt
+    return _Sent(cpu_s, sum(len(gzip.decompress(each)) for each in bodies), sum(map(len, bodies)))
+
+
+async def _runs(home: Path, calls: int, runs: int) -> tuple[list[float], float, _Sent]:
+    """CPU seconds that spans add to each call of a run, run after run, bytes of a run's spans, its export."""
     async with session(home, 1) as (journal, (run_id,)):
         server = psutil.Process(status(home).pid)
         silent = Journal(journal.database, journal.lease, journal.state, keeper=None)
@@ -91,7 +138,7 @@ async def _runs(home: Path, calls: int, runs: int) -> tuple[list[float], float]:
             began = _cpu_of(server)
             told: list[dict[str, Any]] = []
             for each in range(calls):
-                told.append(_TOLD)
+                told.append(_TOLD[each])
                 await _call(seen if kept else silent, run_id, f"{number}.{each}", told)
                 told.append({"role": "assistant", "content": _ANSWER})
             taken[kept].append((_cpu_of(server) - began) / calls)
@@ -100,7 +147,7 @@ async def _runs(home: Path, calls: int, runs: int) -> tuple[list[float], float]:
         )
         assert row is not None
         added = [with_ - without for with_, without in zip(taken[True][1:], taken[False][1:], strict=True)]
-        return added, float(row["sum"]) / (runs + 1) / 1e6
+        return added, float(row["sum"]) / (runs + 1), await _sent(journal, calls)
 
 
 async def _call(journal: Journal, run_id: str, call_id: str, told: list[dict[str, Any]]) -> None:
