@@ -98,6 +98,7 @@ OFFLINE = replace(
         **sides(input={"messages": [{"role": "user", "content": "Is Claude of Anthropic?"}]}, output=OUTPUT),
     },
 )
+SIDES = ("input", "output", f"{OWN}.input", f"{OWN}.output")
 KEPT_BACK = {f"{OWN}.metadata.{side}_chars": 9 for side in ("input", "output")}
 
 
@@ -115,10 +116,7 @@ def told(sent: Seen, about: Mapping[str, Any]) -> Seen:
 RIGHT = {
     "a trace": [ROOT, CHAT, TOOL],
     "an offline call": [told(ROOT, {"langfuse.trace.tags": ["research", "offline"]}), OFFLINE],
-    "content that is kept back": [
-        told(without(each, "input", "output", f"{OWN}.input", f"{OWN}.output"), KEPT_BACK)
-        for each in (ROOT, CHAT, TOOL)
-    ],
+    "content that is kept back": [told(without(each, *SIDES), KEPT_BACK) for each in (ROOT, CHAT, TOOL)],
     "a failed turn without a report": [
         told(
             without(ROOT, "output", f"{OWN}.output"),
@@ -134,6 +132,13 @@ RIGHT = {
     "a call whose price nobody knows": [
         ROOT,
         told(without(CHAT, f"{OWN}.cost"), {f"{OWN}.model.name": "other", "gen_ai.request.model": "other"}),
+    ],
+    "an answer that was kept": [
+        ROOT,
+        told(
+            without(CHAT, "gen_ai.request", f"{OWN}.model", f"{OWN}.usage", *SIDES),
+            {f"{OWN}.cost_details": '{"total": 0}', f"{OWN}.metadata.replayed": True},
+        ),
     ],
     "an input that is cut": [
         ROOT,

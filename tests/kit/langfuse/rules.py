@@ -154,6 +154,8 @@ def _tags(span: Seen) -> list[str]:
 
 def _generation(row: Observation) -> Iterator[str]:
     yield from _chat(row)
+    if row.metadata.get("replayed") == "true":
+        return  # an answer that was kept: no model was called
     if not row.model:
         yield "no model is named"
     if not row.model_parameters:
