@@ -293,10 +293,10 @@ class Tracing(Record):
         default=32_000, ge=100, description="Characters a span keeps of an input or output; the rest is cut."
     )
     max_chat_bytes: int = Field(
-        default=196_608,
-        ge=4_000,
-        description="Bytes of UTF-8 that a model call's span may take for its chat: input, output and tools, "
-        "under all names together. The oldest turns are left out first.",
+        default=131_072,
+        ge=8_000,
+        description="Bytes that a model call's span may take, with its chat (input, output and tools) under "
+        "all names. The oldest turns are left out first.",
     )
     export: bool = Field(
         default=True,
