@@ -13,7 +13,8 @@ from harness.export.otlp import as_json, message, request
 from harness.records import Usage
 from harness.store.spans import Ended
 from harness.tracing.span import SpanKind, SpanStatus
-from tests.kit.otlp_receiver import OtlpReceiver, seen
+from tests.kit.otlp_receiver import OtlpReceiver
+from tests.kit.seen import seen
 from tests.kit.spans import Sheet, content, research
 
 OBSERVATION = "langfuse.observation"
