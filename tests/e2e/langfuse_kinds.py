@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.checkout import ROOT
 from tests.e2e import langfuse_scripts, scripts
 from tests.e2e.crew import make_project
 from tests.e2e.running import Desk
+from tests.e2e.test_replay import NOBODY
 from tests.e2e.test_traces import told
 from tests.kit.langfuse.observation import Observation
 from tests.kit.langfuse.traces import above
-from tests.kit.otlp_receiver import OtlpReceiver
 from tests.kit.processes import until_sync
 from tests.kit.script import Request
 from tests.kit.scripted_api import ScriptedProcess
@@ -30,12 +30,18 @@ Fact = tuple[str, Any, Any]
 """What is looked at, what should be there, and what is."""
 
 
+class Target(Protocol):
+    """Where sessions are exported to, by the variables that say so."""
+
+    def environment(self) -> dict[str, str]: ...
+
+
 @dataclass(frozen=True)
 class Scene:
     """Where a session is run; what is exported goes to `receiver`."""
 
     desk: Desk
-    receiver: OtlpReceiver
+    receiver: Target
     api: ScriptedProcess
     holds: Path
 
@@ -122,6 +128,13 @@ def _forked(scene: Scene) -> str:
     _, record = told(scene.desk, origin)
     asleep = next(event.seq for event in record.journal if event.payload.kind == "agent_run.suspended")
     return scene.run("resume", origin, "--at", str(asleep))
+
+
+def _replayed(scene: Scene) -> str:
+    recorded = scene.run(*RUN, "--record")
+    code, report = scene.desk.run("replay", recorded, **NOBODY, **scene.receiver.environment())
+    assert (code, report["same"]) == (0, True), report
+    return str(report["session_id"])
 
 
 def _gated(scene: Scene) -> str:
@@ -244,6 +257,12 @@ KINDS: Mapping[str, Kind] = {
         given=ONE,
         tags=("live", "fork"),
         also=_under_the_lead,
+    ),
+    "replay": Kind(
+        _replayed,
+        {"CHAIN": 1, "AGENT": 3, "GENERATION": 7, "TOOL": 6},
+        given=ONE,
+        tags=("replay",),
     ),
     "sup": Kind(
         lambda scene: scene.flow("supervisor.yaml", code=1),
