@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,14 +11,14 @@ from typing import Any, Protocol
 from tests.checkout import ROOT
 from tests.e2e import langfuse_scripts, scripts
 from tests.e2e.crew import make_project
-from tests.e2e.running import Desk
+from tests.e2e.running import Desk, desk_with_notes
 from tests.e2e.test_replay import NOBODY
 from tests.e2e.test_traces import told
 from tests.kit.langfuse.observation import Observation
 from tests.kit.langfuse.traces import above
 from tests.kit.processes import until_sync
 from tests.kit.script import Request
-from tests.kit.scripted_api import ScriptedProcess
+from tests.kit.scripted_api import ScriptedProcess, scripted_process
 from tests.offline.test_example_flows import DOCUMENTS
 from tests.offline.test_example_flows import QUESTION as ANSWERABLE
 
@@ -105,6 +106,15 @@ class Kind:
     refuses: bool = False
     kept_back: bool = False
     also: Callable[[Sequence[Observation]], Iterable[Fact]] = lambda _: ()
+
+    def scene(self, home: Path, dsn: str, holds: Path, stack: ExitStack, receiver: Target) -> Scene:
+        """Set up its played model and a desk, until the stack is closed."""
+        takes_holds = self.script.rpartition(":")[2] in ("expedition", "alone", "large", "crew")
+        given = {**self.given, **({"holds": str(holds)} if takes_holds else {})}
+        played = scripted_process(self.script, home / "calls.jsonl", given=given, refuses=self.refuses)
+        api = stack.enter_context(played)
+        desk = stack.enter_context(desk_with_notes(home, api.base_url, dsn))
+        return Scene(desk, receiver, api, holds)
 
 
 def _offline(scene: Scene) -> str:
