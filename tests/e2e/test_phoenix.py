@@ -137,12 +137,18 @@ def _of_spans(shown: Shown) -> Iterator[Fact]:
     yield "spans without a kind", [], [span.name for span in shown.spans if span.kind == "UNKNOWN"]
     tools = [span for span in shown.spans if span.kind == "TOOL"]
     yield "tools without an input", [], [span.name for span in tools if not span.input]
-    yield "tools without an output", [], [span.name for span in tools if not (span.output or span.failed)]
+    yield "tools without an output", [], _silent(tools)
     calls = [span for span in shown.spans if span.kind == "LLM" and span.name != KEPT]
     yield "calls without messages", [], [span.name for span in calls if "user" not in span.roles]
     yield "calls without a system prompt", [], [span.name for span in calls if span.roles[:1] != ("system",)]
-    yield "calls without an answer", [], [call.name for call in calls if not (call.output or call.failed)]
+    yield "calls without an answer", [], _silent(calls)
+    yield "calls without tools on offer", [], [span.name for span in calls if not span.tools]
     yield "tokens that calls alone have", set(), {span.kind for span in shown.spans if span.tokens} - {"LLM"}
+
+
+def _silent(rows: Sequence[Row]) -> list[str]:
+    """Name those that have ended well and say nothing; one that sleeps or was cut off may."""
+    return [row.name for row in rows if row.status == "ok" and not row.output]
 
 
 def _each(rows: Sequence[Row], *names: str) -> tuple[set[Any], ...]:

@@ -47,13 +47,14 @@ query($session: String!) {
 class Row:
     """A span as Phoenix shows it.
 
-    `roles` are those of a call's messages, `tools` how many were on offer. No cost is shown where none is
-    known.
+    `status` is the harness's. `roles` are those of a call's messages, `tools` how many were on offer. No cost
+    is shown where none is known.
     """
 
     name: str
     kind: str
     failed: bool
+    status: str
     is_root: bool
     start: str
     input: str | None
@@ -141,12 +142,14 @@ def _shown(found: dict[str, Any]) -> Shown:
 
 
 def _row(found: dict[str, Any]) -> Row:
-    llm = json.loads(found["attributes"]).get("llm", {})
+    about = json.loads(found["attributes"])
+    llm = about.get("llm", {})
     cost = found["costSummary"]
     return Row(
         name=found["name"],
         kind=found["spanKind"].upper(),
         failed=found["statusCode"] == "ERROR",
+        status=about["harness"]["status"],
         is_root=found["parentId"] is None,
         start=found["startTime"],
         input=_value(found["input"]),
