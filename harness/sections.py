@@ -290,13 +290,15 @@ class Tracing(Record):
         description="What spans keep of content: all but secrets, sizes and hashes only, or nothing.",
     )
     max_chars: int = Field(
-        default=32_000, ge=100, description="Characters a span keeps of an input or output; the rest is cut."
+        default=32_000,
+        ge=100,
+        description="Characters a span keeps of an input or output; the rest is cut. For chats see below.",
     )
     max_chat_bytes: int = Field(
-        default=196_608,
-        ge=4_000,
-        description="Bytes of UTF-8 that a model call's span may take for its chat: input, output and tools, "
-        "under all names together. The oldest turns are left out first.",
+        default=131_072,
+        ge=8_000,
+        description="Bytes that a model call's span may take, with its chat (input, output and tools) under "
+        "all names. The oldest turns are left out first.",
     )
     export: bool = Field(
         default=True,
@@ -308,7 +310,8 @@ class Tracing(Record):
     )
     tags: tuple[TraceTag, ...] = Field(
         default=(),
-        description="What traces of new sessions are found by, beside the flow and the way to the model.",
+        description="Tags of new sessions' traces, each of up to 200 characters. The flow and the way to the "
+        "model are tags anyway.",
     )
     otlp_url: Url | None = Field(
         default=None, description="An OpenTelemetry receiver (OTLP over HTTP) to send to instead of Langfuse."

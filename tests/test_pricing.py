@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import BadInput
-from harness.pricing import PRICES, Price, check_priced, cost_usd
+from harness.pricing import PRICES, Price, check_priced, cost_usd, costs_usd
 from harness.records import Usage
 from harness.sections import MODEL_ROLES, Models
 from harness.settings import Settings
@@ -33,6 +33,20 @@ def test_each_kind_of_token_has_its_price(model: str, dollars: tuple[float, ...]
     )
     assert [cost_usd(model, usage) for usage in usages] == pytest.approx(dollars)
     assert cost_usd(model, sum(usages, Usage())) == pytest.approx(sum(dollars))
+    parts = costs_usd(model, sum(usages, Usage()))
+    kinds = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    assert parts is not None
+    assert [parts[kind] for kind in kinds] == pytest.approx(dollars)
+
+
+def test_the_parts_of_a_cost_make_the_whole() -> None:
+    """Also where a long prompt costs more; without a price there are none."""
+    for tokens in (1_000, 150_000):
+        usage = Usage(input_tokens=tokens, output_tokens=70, cache_read_input_tokens=11)
+        parts = costs_usd("claude-haiku-5-5", usage)
+        assert parts is not None
+        assert sum(parts.values()) == pytest.approx(cost_usd("claude-haiku-5-5", usage))
+    assert costs_usd("some-model", Usage(input_tokens=1)) is None
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def asking(function: Function) -> Function:
         help="Who works, and in which order: research (a lead with subagents), single, or a flow of yours.",
     )
     @click.option(
-        "--tag", "tags", multiple=True, metavar="TEXT", help="What its traces are found by. Takes several."
+        "--tag", "tags", multiple=True, metavar="TEXT", help="A tag to find its traces by. Takes several."
     )
     @functools.wraps(function)
     def wrapper(*args: Any, offline: bool, direct: bool, **kwargs: Any) -> Any:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.settings import Settings
 
 LEFT = 3
-"""The exit code when spans are left that were not delivered."""
+"""The exit code when spans or scores are left that were not delivered."""
 
 
 class Refusal(Record):
@@ -73,7 +73,7 @@ def trace_status(common: Common, session_id: str | None) -> int:
 @click.argument("session_id", required=False)
 @common
 def trace_flush(common: Common, session_id: str | None) -> int:
-    """Send all spans that have ended and wait, or those of one session.
+    """Send all spans that have ended and all scores that wait, or those of one session.
 
     It ends with 3 when some are left.
     """

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from harness.tracing.span import Span
+from harness.tracing.span import Span, SpanStatus
 
 Attribute = str | bool | int | float | list[str]
 
@@ -71,7 +71,7 @@ def _used(span: Span) -> dict[str, Attribute]:
     given = span.attributes
     usage = given.get("usage") or {}
     counted = _usage(usage) if usage else {}
-    if span.status == "interrupted" or usage.get("unattributed_calls"):
+    if span.status in _CUT_OFF or usage.get("unattributed_calls"):
         # It was on the wire and may be paid: what is not known is said to be so, and is no zero of ours.
         counted[f"{OBSERVATION}.metadata.unattributed"] = True
     if not usage or not usage.get("model_calls"):
@@ -81,6 +81,9 @@ def _used(span: Span) -> dict[str, Attribute]:
     costs = {_PARTS[part]: usd for part, usd in (given.get("costs") or {}).items() if part in _PARTS}
     return counted | {f"{OBSERVATION}.cost_details": json.dumps(costs | {"total": given["cost_usd"]})}
 
+
+_CUT_OFF: frozenset[SpanStatus] = frozenset({"interrupted", "suspended", "cancelled"})
+"""The ends of a call that was on the wire: whether it had an answer, and what that used, is not known."""
 
 _PARTS: Mapping[str, str] = {
     "input_tokens": "input",

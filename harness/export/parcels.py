@@ -18,7 +18,8 @@ MOST_SPANS = 256
 MOST_BYTES = 2_000_000
 """Bytes of one request before compression; a single span that is larger goes alone."""
 
-_LEVEL = 6
+_LEVEL = 3
+"""Of gzip. Level 6 takes four times the CPU for bodies that are an eighth smaller."""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ async def store_fork(database: Database, fork: Fork, keeper: Keeper | None = KEE
     assert state.created is not None, "a session begins with its creation"
     turn = state.trace.newest["turn", ""]
     key = {"id": state.id, "origin": event.origin, "at": event.at}
+    # Before the session's row tells a first sign of life: a wait since then is a part of the turn.
+    rows = [] if keeper is None else _first_rows(fork, keeper)
     reached(f"before {event.kind}")
     async with database.transaction() as connection:
         if not await connection.run(_SQL["fork_session"], {**key, "question": state.question}):
@@ -82,9 +84,8 @@ async def store_fork(database: Database, fork: Fork, keeper: Keeper | None = KEE
                 "payload": Json(plain(event)),
             },
         )
-        if keeper is not None:
-            for row in _first_rows(fork, keeper):
-                await connection.run(_SQL["add_span"], {**key, **row})
+        for row in rows:
+            await connection.run(_SQL["add_span"], {**key, **row})
         documents = {"sources": state.created.sources, "read": sorted(state.read)}
         await connection.run(_SQL["copy_documents"], {**key, **documents})
         await connection.run(_SQL["copy_bundles"], key)

@@ -14,6 +14,9 @@ from harness.tracing.chat import Answered, Asked, answer_of, chat_of
 from harness.tracing.fitting import fit_answer, fit_chat
 from harness.tracing.span import Content
 
+BESIDE = 4_000
+"""Bytes that are kept free for all else that the span of a model call says."""
+
 Capture = Literal["full", "metadata", "none"]
 
 
@@ -29,13 +32,17 @@ class Fitted:
 class Keeper:
     """Decides what is kept of content.
 
-    `max_chars` is the longest text kept whole. `max_chat_bytes` is what all that the span of a model call
-    says of its conversation takes at most, under all names of attributes together.
+    `max_chars` is the longest text kept whole. `max_chat_bytes` is what the span of a model call takes at
+    most, with what it says of its conversation under all names of attributes together.
     """
 
     capture: Capture = "full"
     max_chars: int = 32_000
-    max_chat_bytes: int = 196_608
+    max_chat_bytes: int = 131_072
+
+    @property
+    def _for_chat(self) -> int:
+        return self.max_chat_bytes - BESIDE
 
     def clean(self, value: Any, redactor: Redactor) -> Any:
         """Take the secrets out of a value, before anything of it is cut, for `keep`."""
@@ -43,7 +50,7 @@ class Keeper:
             return None
         # Each is exported under two names. An input is kept before its output is known: the output has a
         # quarter of the half to itself.
-        half = self.max_chat_bytes // 2
+        half = self._for_chat // 2
         match value:
             case Asked():
                 most = half * 3 // 4
@@ -71,7 +78,7 @@ class Keeper:
             sha256=hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest(),
             cut=full and cut,
             json_text=not isinstance(value, str),
-            chat_bytes=self.max_chat_bytes if isinstance(value, Fitted) else None,
+            chat_bytes=self._for_chat if isinstance(value, Fitted) else None,
         )
         return content.model_dump(exclude=None if isinstance(value, Fitted) else {"chat_bytes"})
 

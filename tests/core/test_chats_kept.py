@@ -11,7 +11,7 @@ import pytest
 from harness.redaction import Redactor
 from harness.tracing import blocks, fitting
 from harness.tracing.chat import Answered, Asked
-from harness.tracing.content import Keeper
+from harness.tracing.content import BESIDE, Keeper
 from tests.core.test_fitting import turns
 from tests.kit.langfuse_chat import problems
 
@@ -41,7 +41,7 @@ def test_a_chat_is_kept_as_json_with_its_bound() -> None:
         "sha256": sha256,
         "cut": False,
         "json_text": True,
-        "chat_bytes": 196_608,
+        "chat_bytes": 131_072 - BESIDE,
     }
 
 
@@ -59,12 +59,12 @@ def test_no_word_of_a_chat_gets_past_the_setting(capture: Any) -> None:
             assert content is None
 
 
-@pytest.mark.parametrize("most", [4_000, 40_000, 196_608])
+@pytest.mark.parametrize("most", [4_000, 40_000, 131_072])
 def test_input_and_output_keep_to_the_bound_under_two_names(most: int) -> None:
     """With room for what both say at their longest; what is cut is said to be."""
     long = "The moon and “the sun”. " * 20_000
     contents = [
-        kept(Keeper(max_chat_bytes=most), value)
+        kept(Keeper(max_chat_bytes=most + BESIDE), value)
         for value in (
             question(long),
             Answered([{"type": "text", "text": long}, {"type": "thinking", "thinking": long}]),
@@ -81,7 +81,7 @@ def test_no_half_of_a_secret_is_left_where_a_text_is_cut() -> None:
         text = "x" * before + f" {SECRET} " + "y" * 9_000
         call = {"type": "tool_use", "id": "t", "name": "n", "input": {"q": text}}
         for value in (question(text), Answered([call])):
-            said = kept(Keeper(max_chat_bytes=4_000), value)["text"]
+            said = kept(Keeper(max_chat_bytes=4_000 + BESIDE), value)["text"]
             assert SECRET[:4] not in said, before
 
 
@@ -100,7 +100,7 @@ def test_what_a_call_costs_does_not_grow_with_the_conversation(monkeypatch: pyte
         return written
 
     monkeypatch.setattr(fitting, "dumps", dumps)
-    keeper = Keeper(max_chat_bytes=64_000)
+    keeper = Keeper(max_chat_bytes=64_000 + BESIDE)
     calls = [10, 20, 50, 100, 200]
     spent = []
     for count in calls:

@@ -16,6 +16,7 @@ from tests.e2e.test_replay import NOBODY
 from tests.e2e.test_traces import told
 from tests.kit.langfuse.observation import Observation
 from tests.kit.langfuse.traces import above
+from tests.kit.langfuse_chat import read
 from tests.kit.processes import until_sync
 from tests.kit.script import Request
 from tests.kit.scripted_api import ScriptedProcess, scripted_process
@@ -207,7 +208,7 @@ def _refusals(rows: Sequence[Observation]) -> Iterable[Fact]:
     yield "the refusal in the metadata", True, any("529" in value for value in first.metadata.values())
     for row in rows:
         if row.type == "GENERATION":
-            yield "the system's prompt in a call", True, '"role": "system"' in (row.input or "")
+            yield "who speaks first in a call", ["system"], read(row.input, None).roles[:1]
 
 
 def _refused(rows: Sequence[Observation]) -> Iterable[Fact]:

@@ -14,7 +14,8 @@ from harness.records import Usage
 from harness.store.spans import Ended
 from harness.tracing.span import SpanKind, SpanStatus
 from tests.kit.langfuse.prices import phoenix_cost
-from tests.kit.otlp_receiver import OtlpReceiver, Seen, seen
+from tests.kit.otlp_receiver import OtlpReceiver
+from tests.kit.seen import Seen, seen
 from tests.kit.spans import Sheet, content, research
 
 OBSERVATION = "langfuse.observation"
@@ -114,6 +115,7 @@ REFUSED = Usage(attempts=1).model_dump()
     ("about", "unattributed"),
     [
         ({"status": "interrupted"}, True),
+        ({"status": "suspended"}, True),
         ({"status": "error", "usage": LOST}, True),
         ({"status": "error", "usage": REFUSED}, None),
         ({"replayed": True}, None),

@@ -20,7 +20,7 @@ from harness.tracing.span import Span
 from tests.export.conftest import Ship
 from tests.kit.otlp_receiver import Mode, OtlpReceiver
 from tests.kit.processes import until
-from tests.kit.spans import Sheet, content, keep, many, research
+from tests.kit.spans import Sheet, answered, keep, many, research
 
 
 async def counts(database: Database) -> dict[str, int]:
@@ -252,7 +252,7 @@ async def test_requests_are_bounded_by_bytes(
 ) -> None:
     """Large spans go in smaller numbers, one that is too large goes alone."""
     sheet = many(30, chars=150_000)
-    sheet.chat(sheet.root, output=content("y" * 1_500_000))
+    sheet.chat(sheet.root, output=answered("y" * 1_500_000))
     await keep(database, sheet)
     async with shipping() as shipper:
         assert (await shipper.drain()).sent == 31

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.gateway.asked import DEEPEST, BadRequest, read_request
+from harness.gateway.asked import DEEPEST, BadRequest, parameters_of, read_request
 from tests.kit.gateways import Bench, step
 from tests.kit.seeds import run_seed
 
@@ -130,3 +130,17 @@ async def test_no_field_of_a_wrong_type_is_a_fault_of_the_gateway(bench: Bench) 
         for value in chance.sample(values, 4):
             status = (await bench.send(json.dumps(_replaced(request, path, value)).encode())).status_code
             assert status in (200, 400), (path, value, status)
+
+
+def test_how_a_model_is_asked_is_told_in_plain_values() -> None:
+    """Numbers, names and switches; what is no value of the API's is left out."""
+    asked = {
+        "max_tokens": 32_000,
+        "stream": True,
+        "temperature": "warm",
+        "output_config": {"effort": "high"},
+        "thinking": {"type": "adaptive"},
+    }
+    told = {"max_tokens": 32_000, "stream": True, "effort": "high", "thinking": "adaptive"}
+    assert parameters_of(asked) == told
+    assert parameters_of({"messages": [], "thinking": None, "output_config": []}) == {}

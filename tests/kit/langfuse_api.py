@@ -23,7 +23,7 @@ from aiohttp import web
 from harness.settings import Settings, from_environment
 from tests.kit.langfuse_scores import Score, ScoreBook
 from tests.kit.langfuse_shown import observations, scores, trace
-from tests.kit.otlp_receiver import Seen, all_seen
+from tests.kit.seen import Seen, all_seen
 
 VERSION = "4.62.1"
 """The newest server; which one matters to nobody."""

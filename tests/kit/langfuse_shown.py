@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.kit.langfuse_scores import Score
-from tests.kit.otlp_receiver import Seen
+from tests.kit.seen import Seen
 
 Shown = dict[str, Any]
 
@@ -76,7 +76,8 @@ def _observation(span: Seen) -> Shown:
         "parentObservationId": span.parent_id or None,
         "isRootObservation": not span.parent_id,
         "type": about[f"{_OWN}type"].upper(),
-        "name": span.name,
+        # A tool's row has the name of its tool.
+        "name": about.get("gen_ai.tool.name", span.name),
         "startTime": _moment(span.start_ns),
         "endTime": _moment(span.end_ns),
         "level": about.get(f"{_OWN}level", "DEFAULT"),

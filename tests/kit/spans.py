@@ -8,6 +8,7 @@ spans = await read_spans(database, sheet.session_id)
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,11 +32,28 @@ values (%(session_id)s, %(span_id)s, %(parent_span_id)s, %(agent_run_id)s, %(kin
 """
 
 
-def content(text: str, *, json_text: bool = False, kept: bool = True) -> dict[str, Any]:
+def content(text: str, *, json_text: bool = False, kept: bool = True, chat: bool = False) -> dict[str, Any]:
     """What a span says of an input or output."""
     sha256 = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-    made = Content(text=text if kept else None, chars=len(text), sha256=sha256, json_text=json_text)
+    made = Content(
+        text=text if kept else None,
+        chars=len(text),
+        sha256=sha256,
+        json_text=json_text,
+        chat_bytes=196_608 if chat else None,
+    )
     return made.model_dump()
+
+
+def asked(text: str) -> dict[str, Any]:
+    """What a model call says of its input: one question."""
+    chat = {"messages": [{"role": "user", "content": text}], "tools": []}
+    return content(json.dumps(chat), json_text=True, chat=True)
+
+
+def answered(text: str) -> dict[str, Any]:
+    """What a model call says of its output."""
+    return content(json.dumps({"role": "assistant", "content": text}), json_text=True, chat=True)
 
 
 class Sheet:
@@ -119,8 +137,9 @@ class Sheet:
             "usage": used.model_dump(),
             "cost_usd": 0.002,
             "first_token_s": 0.25,
-            "input": content('[{"role": "user", "content": "Why?"}]', json_text=True),
-            "output": content("Because."),
+            "parameters": {"max_tokens": 32_000, "stream": True},
+            "input": asked("Why?"),
+            "output": answered("Because."),
         }
         return self.add("model", f"chat {model}", parent, **(about | given))
 
@@ -150,7 +169,12 @@ def research(session_id: str | None = None, **given: Any) -> Sheet:
     lead = sheet.agent("lead", usage=Usage(output_tokens=80).model_dump(), cost_usd=0.008)
     sheet.chat(lead, "claude-opus-5-5")
     delegation = sheet.add(
-        "delegation", "execute_tool delegate", lead, tool_use_id="toolu_d", tasks=[{"id": "1", "to": "r"}]
+        "delegation",
+        "execute_tool delegate",
+        lead,
+        tool_use_id="toolu_d",
+        tasks=[{"id": "1", "to": "researcher"}],
+        input=content('[{"to": "researcher", "input": {"objective": "tides"}}]', json_text=True),
     )
     for status in ("ok", "error"):
         problem = {"problem": "The search was down."} if status == "error" else {}
@@ -168,7 +192,7 @@ def many(count: int, *, chars: int = 20, **given: Any) -> Sheet:
     """A root and model calls under it: `count` spans in all, with so many characters in each output."""
     sheet = Sheet(**given)
     for number in range(count - 1):
-        sheet.chat(sheet.root, output=content(f"{number} " + "x" * chars))
+        sheet.chat(sheet.root, output=answered(f"{number} " + "x" * chars))
     return sheet
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.kit.langfuse.observation import observe
 from tests.kit.langfuse.prices import phoenix_cost
 from tests.kit.langfuse.traces import roots, trace
-from tests.kit.otlp_receiver import Seen
+from tests.kit.seen import Seen
 from tests.kit.test_langfuse_rules import CHAT, OWN, ROOT, TAGS, TOOL, sides, told, without
 
 

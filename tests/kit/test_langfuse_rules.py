@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.langfuse.chat import problems as chat_problems
 from tests.kit.langfuse.rules import chats, of_span, problems
-from tests.kit.otlp_receiver import Seen
+from tests.kit.seen import Seen
 
 OWN = "langfuse.observation"
 TAGS = {"langfuse.trace.tags": ["research", "live"], "langfuse.trace.name": "research"}
@@ -99,6 +98,7 @@ OFFLINE = replace(
         **sides(input={"messages": [{"role": "user", "content": "Is Claude of Anthropic?"}]}, output=OUTPUT),
     },
 )
+SIDES = ("input", "output", f"{OWN}.input", f"{OWN}.output")
 KEPT_BACK = {f"{OWN}.metadata.{side}_chars": 9 for side in ("input", "output")}
 
 
@@ -115,11 +115,8 @@ def told(sent: Seen, about: Mapping[str, Any]) -> Seen:
 
 RIGHT = {
     "a trace": [ROOT, CHAT, TOOL],
-    "an offline call": [ROOT, OFFLINE],
-    "content that is kept back": [
-        told(without(each, "input", "output", f"{OWN}.input", f"{OWN}.output"), KEPT_BACK)
-        for each in (ROOT, CHAT, TOOL)
-    ],
+    "an offline call": [told(ROOT, {"langfuse.trace.tags": ["research", "offline"]}), OFFLINE],
+    "content that is kept back": [told(without(each, *SIDES), KEPT_BACK) for each in (ROOT, CHAT, TOOL)],
     "a failed turn without a report": [
         told(
             without(ROOT, "output", f"{OWN}.output"),
@@ -132,6 +129,17 @@ RIGHT = {
             without(CHAT, f"{OWN}.usage", f"{OWN}.output", "output"), {f"{OWN}.cost_details": '{"total": 0}'}
         ),
     ],
+    "a call whose price nobody knows": [
+        ROOT,
+        told(without(CHAT, f"{OWN}.cost"), {f"{OWN}.model.name": "other", "gen_ai.request.model": "other"}),
+    ],
+    "an answer that was kept": [
+        ROOT,
+        told(
+            without(CHAT, "gen_ai.request", f"{OWN}.model", f"{OWN}.usage", *SIDES),
+            {f"{OWN}.cost_details": '{"total": 0}', f"{OWN}.metadata.replayed": True},
+        ),
+    ],
     "an input that is cut": [
         ROOT,
         told(TOOL, {**sides(output='{"a": '), "output.mime_type": "application/json", **KEPT_BACK}),
@@ -141,7 +149,7 @@ RIGHT = {
 
 WRONG = {
     "no kind": (without(TOOL, "openinference"), "openinference.span.kind is None"),
-    "no tags": (without(TOOL, "langfuse.trace.tags"), "its tags are []"),
+    "no tags": (without(TOOL, "langfuse.trace.tags"), "the flow is not among its tags []"),
     "a run's id": (told(TOOL, {"gen_ai.agent.id": "9"}), "gen_ai.agent.id names a run"),
     "a tool without input": (without(TOOL, "input", f"{OWN}.input"), "a tool without input.value"),
     "an input of tools only": (
@@ -156,6 +164,10 @@ WRONG = {
     "tokens on a root": (told(ROOT, {"gen_ai.usage.input_tokens": 1}), "usage or cost on no generation"),
     "a call without a count": (without(CHAT, f"{OWN}.usage", f"{OWN}.cost"), "Langfuse invents"),
     "a model on a root": (told(ROOT, {"gen_ai.request.model": "claude-opus-5-5"}), "Langfuse invents"),
+    "neither tokens nor costs": (
+        told(without(CHAT, f"{OWN}.cost", f"{OWN}.usage"), {f"{OWN}.model.name": "other"}),
+        "no total cost",
+    ),
     "parts without a total": (told(CHAT, {f"{OWN}.cost_details": '{"cache": 1.0}'}), "no total cost"),
     "parts of another total": (
         told(CHAT, {f"{OWN}.cost_details": '{"input": 1.0, "output": 1.0, "total": 3.0}'}),
@@ -189,12 +201,12 @@ WRONG = {
     "a name offline": (replace(OFFLINE, name="chat claude-opus-5-5"), "offline, and its name"),
     "no model": (without(CHAT, "gen_ai.request", f"{OWN}.model.name"), "no model is named"),
     "no parameters": (without(CHAT, f"{OWN}.model.parameters"), "no parameter of the model"),
-    "no chat": (told(CHAT, sides(input=[{"type": "text", "text": "Why?"}])), "the input is no conversation"),
+    "no chat": (told(CHAT, sides(input="Why?")), "There is no chat"),
     "a prompt's name as input": (
         told(
             without(CHAT, "input", "output", f"{OWN}.input", f"{OWN}.output"), {"gen_ai.prompt.name": "lead"}
         ),
-        "the input is no conversation",
+        "There is no chat",
     ),
     "a root without input": (without(ROOT, "input", f"{OWN}.input"), "a root without input"),
     "a root without output": (without(ROOT, "output", f"{OWN}.output"), "a root without output"),
@@ -203,6 +215,14 @@ WRONG = {
 }
 
 TOGETHER = {
+    "no upstream": (
+        [told(each, {"langfuse.trace.tags": ["research"]}) for each in (ROOT, CHAT)],
+        "is among the tags [('research',)]",
+    ),
+    "other tags": (
+        [ROOT, told(CHAT, {"langfuse.trace.tags": ["research", "live", "new"]})],
+        "different tags",
+    ),
     "an orphan": ([CHAT], "its parent 1 has never come"),
     "a call by two names": (
         [ROOT, TOOL, told(replace(TOOL, span_id="4"), {"gen_ai.tool.name": "mcp__search"})],
@@ -239,37 +259,30 @@ def changed(**change: Any) -> dict[str, Any]:
     return {**INPUT, "messages": [*INPUT["messages"][:-1], {**INPUT["messages"][-1], **change}]}
 
 
+BLOCK = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "Two passages."}
 CHATS = {
-    "no messages": ({"messages": []}, OUTPUT, "has no message"),
-    "a system beside it": ({**INPUT, "system": "You search."}, OUTPUT, "['system'] of the input"),
-    "a late system": ({"messages": [*reversed(INPUT["messages"])]}, OUTPUT, "is not the first"),
-    "only what is new": ({"messages": INPUT["messages"][-1:]}, OUTPUT, "nobody asks anything"),
-    "a result of no call": (changed(tool_call_id=None), OUTPUT, "does not say which call"),
-    "blocks of Anthropic's": (
-        changed(role="user", content=[{"type": "tool_result", "content": "x"}]),
-        OUTPUT,
-        "message 3 would be shown as JSON",
-    ),
-    "a list of blocks": (INPUT, [{"type": "text", "text": "Because."}], "the output is no message"),
-    "another's answer": (INPUT, {"role": "user", "content": "Because."}, "the output is no message"),
-    "an empty answer": (INPUT, {"role": "assistant", "content": ""}, "says nothing"),
-    "a call as an object": (
+    "no messages": ({"messages": []}, OUTPUT, "There is no chat"),
+    "a text": ("Why?", OUTPUT, "There is no chat"),
+    "a system beside it": ({**INPUT, "system": "You search."}, OUTPUT, "'system' stands beside the chat"),
+    "a late system": ({"messages": [*reversed(INPUT["messages"])]}, OUTPUT, "not at the beginning"),
+    "only what is new": ({"messages": INPUT["messages"][2:]}, OUTPUT, "Nobody asks anything"),
+    "a result of no call": (changed(tool_call_id="toolu_2"), OUTPUT, "message 3 answers no call"),
+    "blocks of the wire": (changed(role="user", content=[BLOCK]), OUTPUT, "message 3 holds blocks"),
+    "a list of blocks": (
         INPUT,
-        {"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "search", "arguments": {}}}]},
-        "is no card",
+        [{"type": "text", "text": "So."}, {"type": "text", "text": "Yes."}],
+        "nobody's",
     ),
-    "a call without an id": (INPUT, {"role": "assistant", "tool_calls": [{**CALL, "id": None}]}, "has no id"),
-    "a text": ("Why?", OUTPUT, "the input is no conversation"),
+    "another's answer": (INPUT, {"role": "user", "content": "Because."}, "not one answer"),
 }
 
 
 @pytest.mark.parametrize("name", CHATS)
 def test_what_is_no_chat_is_seen(name: str) -> None:
     given, made, words = CHATS[name]
-    found = chat_problems(given, made)
+    found = chats([ROOT, told(CHAT, sides(input=given, output=made)), TOOL])
     assert any(words in problem for problem in found), found
 
 
-def test_only_generations_are_chats() -> None:
+def test_a_whole_conversation_is_a_chat() -> None:
     assert chats([ROOT, CHAT, TOOL]) == []
-    assert chats([told(CHAT, sides(output="Because."))]) != []

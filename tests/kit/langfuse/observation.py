@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.kit.langfuse.prices import prices_of, tokens_of
-from tests.kit.otlp_receiver import Seen
+from tests.kit.seen import Seen
 
 OWN = "langfuse.observation"
 METADATA = f"{OWN}.metadata."

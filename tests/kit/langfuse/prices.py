@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any
 
-from tests.kit.otlp_receiver import Seen
+from tests.kit.seen import Seen
 
 _MILLION = 1_000_000
 

@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.kit.langfuse.chat import problems as chat_problems
 from tests.kit.langfuse.observation import METADATA, OWN, Observation, observe
-from tests.kit.otlp_receiver import Seen
+from tests.kit.langfuse_chat import problems as chat_problems
+from tests.kit.langfuse_chat import read
+from tests.kit.seen import Seen
 
 _PAID = ("gen_ai.usage.", f"{OWN}.usage_details", f"{OWN}.cost_details", "llm.token_count.", "llm.cost.")
 _CONTENT = (
@@ -23,6 +24,10 @@ _CONTENT = (
     f"{OWN}.output",
     "gen_ai.tool.call.arguments",
     "gen_ai.tool.call.result",
+    "gen_ai.tool.definitions",
+    "gen_ai.system_instructions",
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
 )
 _KINDS = frozenset({"AGENT", "CHAIN", "EMBEDDING", "EVALUATOR", "GUARDRAIL", "LLM", "RETRIEVER", "TOOL"})
 _UPSTREAMS = ("live", "offline", "replay", "direct")
@@ -48,7 +53,8 @@ def of_span(span: Seen) -> list[str]:
 
 def problems(spans: Sequence[Seen]) -> list[str]:
     """Say what is wrong with the spans of traces that have ended."""
-    return [*(problem for span in spans for problem in of_span(span)), *_orphans(spans), *_names(spans)]
+    alone = [problem for span in spans for problem in of_span(span)]
+    return [*alone, *_orphans(spans), *_names(spans), *_upstreams(spans)]
 
 
 def chats(spans: Iterable[Seen]) -> list[str]:
@@ -62,9 +68,8 @@ def _kind(span: Seen) -> Iterator[str]:
     if kind not in _KINDS:
         # Phoenix shows a span without a kind as one of kind "unknown".
         yield f"openinference.span.kind is {kind}"
-    tags = span.attributes.get("langfuse.trace.tags") or ()
-    if span.attributes.get("langfuse.trace.name") not in tags or not set(tags) & set(_UPSTREAMS):
-        yield f"its tags are {list(tags)}: the flow and how it was answered should be among them"
+    if span.attributes.get("langfuse.trace.name") not in _tags(span):
+        yield f"the flow is not among its tags {_tags(span)}"
     if "gen_ai.agent.id" in span.attributes:
         # It is the agent's, which has none here, and not the run's:
         # https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/gen-ai-agent-spans.md
@@ -105,7 +110,8 @@ def _money(span: Seen, row: Observation) -> Iterator[str]:
         yield f"usage or cost on no generation ({told[0]}): it is counted twice"
     if row.invented:
         yield f"Langfuse invents {dict(row.usage)} and {row.cost_usd} dollars"
-    if row.type == "GENERATION" and row.cost_usd is None:
+    if row.type == "GENERATION" and row.cost_usd is None and (row.costs or not row.usage):
+        # Where tokens were counted nobody may know their price; else it is known that nothing is owed.
         yield "no total cost is told"
     parts = [cost for name, cost in row.costs.items() if name != "total"]
     if parts and abs(sum(parts) - (row.cost_usd or 0.0)) > 1e-9:
@@ -132,7 +138,7 @@ def _first_token(row: Observation) -> Iterator[str]:
 
 def _nobody(span: Seen) -> Iterator[str]:
     """Where nobody was asked, no model of anybody's is named: receivers would set its price."""
-    if "offline" not in (span.attributes.get("langfuse.trace.tags") or ()) and not _seems_offline(span):
+    if "offline" not in _tags(span):
         return
     told = {"its name": span.name} | {
         name: value for name, value in span.attributes.items() if name not in _CONTENT
@@ -142,12 +148,14 @@ def _nobody(span: Seen) -> Iterator[str]:
             yield f"offline, and {name} is {value}"
 
 
-def _seems_offline(span: Seen) -> bool:
-    return str(span.attributes.get("gen_ai.response.model", "")).startswith("offline")
+def _tags(span: Seen) -> list[str]:
+    return list(span.attributes.get("langfuse.trace.tags") or ())
 
 
 def _generation(row: Observation) -> Iterator[str]:
     yield from _chat(row)
+    if row.metadata.get("replayed") == "true":
+        return  # an answer that was kept: no model was called
     if not row.model:
         yield "no model is named"
     if not row.model_parameters:
@@ -155,8 +163,15 @@ def _generation(row: Observation) -> Iterator[str]:
 
 
 def _chat(row: Observation) -> Iterator[str]:
-    if row.input is not None:
-        yield from chat_problems(_parsed(row.input), None if row.output is None else _parsed(row.output))
+    """The conversation is shown, whole, from the system's prompt on."""
+    if row.input is None:
+        return
+    yield from chat_problems(row.input, row.output)
+    roles = [message.role for message in read(row.input, row.output).messages]
+    if roles and "user" not in roles:
+        yield "Nobody asks anything: only a part of the conversation is there."
+    if "system" in roles and roles[0] != "system":
+        yield "The system's prompt is not at the beginning."
 
 
 def _root(span: Seen, row: Observation) -> Iterator[str]:
@@ -176,6 +191,18 @@ def _orphans(spans: Sequence[Seen]) -> Iterator[str]:
     for span in spans:
         if span.parent_id and (span.trace_id, span.parent_id) not in known:
             yield f"{span.name}: its parent {span.parent_id} has never come"
+
+
+def _upstreams(spans: Sequence[Seen]) -> Iterator[str]:
+    """All spans of a trace have the same tags, and these say how its calls were answered."""
+    found: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for span in spans:
+        found[span.trace_id].add(tuple(_tags(span)))
+    for tags in found.values():
+        if len(tags) > 1:
+            yield f"spans of one trace have different tags: {sorted(tags)}"
+        elif not set(*tags) & set(_UPSTREAMS):
+            yield f"none of {', '.join(_UPSTREAMS)} is among the tags {[*tags]}"
 
 
 def _names(spans: Sequence[Seen]) -> Iterator[str]:
