@@ -16,6 +16,9 @@ Attribute = str | bool | int | float | list[str]
 
 OBSERVATION = "langfuse.observation"
 
+_REPLAY = "replay"
+"""Who answers in a replay: the recording. The model that was recorded is named by the other names."""
+
 
 def generation(span: Span) -> dict[str, Attribute]:
     """Give the attributes of a model call, but for its conversation."""
@@ -27,6 +30,8 @@ def generation(span: Span) -> dict[str, Attribute]:
         "gen_ai.response.model": given.get("model"),
         "gen_ai.response.id": given.get("message_id"),
         f"{OBSERVATION}.model.name": model,
+        # By this name Phoenix prices a call, whatever costs are told; without it, by the model asked for.
+        "llm.model_name": _REPLAY if model and given.get("provider") == _REPLAY else model,
     }
     found: dict[str, Attribute] = {name: str(value) for name, value in named.items() if value is not None}
     if given.get("stop_reason"):

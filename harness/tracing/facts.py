@@ -110,9 +110,17 @@ def tool_of(tool: str) -> str:
     return tool.removeprefix(_OWN)
 
 
+_NOBODYS = ("offline", "replay")
+"""Upstreams at which no model is called, and nobody paid."""
+
+
 def _provider(state: SessionState) -> str:
-    """Whose model answers, by the conventions' names: https://opentelemetry.io/docs/specs/semconv/gen-ai/."""
-    return "offline" if state.created is not None and state.created.upstream == "offline" else "anthropic"
+    """Who answers, by the conventions' names: https://opentelemetry.io/docs/specs/semconv/gen-ai/.
+
+    Offline and in a replay nobody's model does.
+    """
+    upstream = state.created.upstream if state.created is not None else ""
+    return upstream if upstream in _NOBODYS else "anthropic"
 
 
 def _run(run: RunState) -> dict[str, Any]:
@@ -191,7 +199,7 @@ def ending(step: Step, payload: ev.AnyPayload, run: RunState | None, state: Sess
 
 def _unpaid(state: SessionState) -> bool:
     """Whether nobody is paid: a receiver would set a price of its own for what tells none."""
-    return state.created is not None and state.created.upstream in ("offline", "replay")
+    return _provider(state) in _NOBODYS
 
 
 def _paid(state: SessionState) -> dict[str, Any]:
