@@ -71,7 +71,8 @@ def _used(span: Span) -> dict[str, Attribute]:
     given = span.attributes
     usage = given.get("usage") or {}
     counted = _usage(usage) if usage else {}
-    if span.status in _CUT_OFF or usage.get("unattributed_calls"):
+    cut_off = span.status in _CUT_OFF or usage.get("unattributed_calls")
+    if cut_off and given.get("provider") not in _UNPAID:
         # It was on the wire and may be paid: what is not known is said to be so, and is no zero of ours.
         counted[f"{OBSERVATION}.metadata.unattributed"] = True
     if not usage or not usage.get("model_calls"):
@@ -84,6 +85,9 @@ def _used(span: Span) -> dict[str, Attribute]:
 
 _CUT_OFF: frozenset[SpanStatus] = frozenset({"interrupted", "suspended", "cancelled"})
 """The ends of a call that was on the wire: whether it had an answer, and what that used, is not known."""
+
+_UNPAID = ("offline", "replay")
+"""Providers that nobody pays."""
 
 _PARTS: Mapping[str, str] = {
     "input_tokens": "input",

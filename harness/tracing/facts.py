@@ -64,7 +64,7 @@ def _turn(payload: ev.AnyPayload, state: SessionState) -> dict[str, Any]:
     questions = [*state.questions, *([asked] if asked is not None else [])]
     told: dict[str, Any] = {
         "input": questions[-1] if questions else None,
-        "turn": len(questions),
+        "turn": state.trace.turns + (not isinstance(payload, ev.SessionResumed)),
         "flow": flow_of(payload, state),
     }
     if created is not None:
@@ -163,7 +163,7 @@ def ending(step: Step, payload: ev.AnyPayload, run: RunState | None, state: Sess
             waited = state.trace.standing != "working"
             return {"problem": state.problem if waited else "The process at work died."}
         case ev.AgentRunFinished(outcome=outcome, work_s=work_s) if run and step.kind == "agent_run":
-            return _outcome(outcome) | _spent(run, work_s)
+            return _outcome(outcome) | _spent(run, work_s, replayed=state.replays is not None)
         case ev.AgentRunFinished(outcome=outcome) if step.kind == "routing":
             ended = {"action": "finish"} if outcome.status == "done" else None
             return {"problem": outcome.problem, "output": ended}
@@ -204,7 +204,8 @@ def _unpaid(state: SessionState) -> bool:
 
 def _paid(state: SessionState) -> dict[str, Any]:
     """What the turn has used, and the session with all its turns."""
-    turn = state.spent - state.before_turn
+    at_work = any(step.kind == "turn" for step in state.trace.open.values())
+    turn = state.spent - (state.before_turn if at_work else state.spent)
     return {
         "usage": turn.usage.model_dump(),
         "cost_usd": 0.0 if state.replays else turn.cost_usd,
@@ -218,10 +219,10 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     return {"output": outcome.output, "problem": outcome.problem, "help": help_}
 
 
-def _spent(run: RunState, work_s: float) -> dict[str, Any]:
+def _spent(run: RunState, work_s: float, *, replayed: bool) -> dict[str, Any]:
     return {
         "usage": run.usage.model_dump(),
-        "cost_usd": None if run.unpriced else run.cost_usd,
+        "cost_usd": 0.0 if replayed else None if run.unpriced else run.cost_usd,
         "steps": run.steps,
         "attempts": run.attempts,
         "work_s": run.work_s + work_s,
