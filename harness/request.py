@@ -20,8 +20,8 @@ from harness.offline.rules.families import UNKNOWN, family_of
 from harness.permit import Plea, models_of
 from harness.pricing import Price, check_priced
 from harness.records import MAX_REQUEST_BYTES, Limits
-from harness.sections import MOST_TAGS, checked_tag
 from harness.settings import Settings
+from harness.tags import MOST_TAGS, checked_tag
 from harness.wiring import wire
 
 Source = str | PathLike[str]

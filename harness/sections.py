@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, field_validator
 
 from harness.records import Record
+from harness.tags import MOST_TAGS, TraceTag
 
 
 def http_url(value: str) -> str:
@@ -267,22 +268,6 @@ def _environment(value: str) -> str:
     if not re.fullmatch(r"(?!langfuse)[a-z0-9_-]{1,40}", value):
         raise ValueError("should be up to 40 of a-z, 0-9, _ and -, and not begin with 'langfuse'")
     return value
-
-
-MOST_TAGS = 20
-"""Tags of one session: each of its spans carries all of them."""
-
-
-def checked_tag(value: str) -> str:
-    """Give a tag of a trace. Raises ValueError when it is none."""
-    # Langfuse drops tags that are longer: see "Tags" in its documentation of tracing.
-    if not 0 < len(value) <= 200 or not value.isprintable() or value != value.strip():
-        raise ValueError("should be a text of up to 200 characters on one line")
-    return value
-
-
-TraceTag = Annotated[str, AfterValidator(checked_tag)]
-"""What a trace is found by."""
 
 
 class Tracing(Record):

@@ -30,6 +30,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "records",
         "redaction",
         "strict_yaml",
+        "tags",
         "thinking",
         "wire",
         "wire_redaction",

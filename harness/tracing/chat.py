@@ -63,11 +63,12 @@ class Answered:
 class Chat:
     """What a request showed the model, from its newest message back.
 
-    A turn is an answer and what was told after it; the first turn has no answer. `newest` is what was told
-    since the last answer, `answer` is that answer; `left_out` counts the messages that were not looked at.
+    `head` is the system prompt, and the task: what was told before the first answer. A turn is an answer and
+    what was told after it. `newest` is what was told since the last answer, `answer` is that answer;
+    `left_out` counts the messages that were not looked at.
     """
 
-    system: list[Message]
+    head: list[Message]
     tools: list[dict[str, Any]]
     turns: list[list[Message]]
     answer: list[Message]
@@ -82,9 +83,11 @@ def chat_of(asked: Asked, most: int, clean: Clean) -> Chat:
     """
     messages = asked.request.get("messages") or []
     last = max((at for at, message in enumerate(messages) if message.get("role") == "assistant"), default=-1)
+    first = next((at for at, message in enumerate(messages) if message.get("role") == "assistant"), 0)
+    task = [made for message in messages[:first] for made in _said(message)]
     answer = _said(messages[last]) if last >= 0 else []
     newest = [made for message in messages[last + 1 :] for made in _said(message)]
-    turns, left_out = _turns(messages[: max(last, 0)], most - _weight(answer) - _weight(newest))
+    turns, left_out = _turns(messages[first : max(last, 0)], most - _weight(answer) - _weight(newest))
     if not newest:
         answer, newest = newest, answer
 
@@ -92,7 +95,7 @@ def chat_of(asked: Asked, most: int, clean: Clean) -> Chat:
         return [_finished(draft, clean(draft)) for draft in drafts]
 
     return Chat(
-        system=finished(_system(asked.request)),
+        head=finished([*_system(asked.request), *task]),
         tools=[_tool(clean(tool)) for tool in asked.request.get("tools") or ()],
         turns=[finished(turn) for turn in turns],
         answer=finished(answer),
@@ -121,7 +124,7 @@ def _turns(messages: Sequence[Any], room: int) -> tuple[list[list[Message]], int
         if room < 0:
             break
         turn.append(made)
-        if at == 0 or messages[at].get("role") == "assistant":
+        if messages[at].get("role") == "assistant":
             turns.append([each for made in reversed(turn) for each in made])
             turn, whole = [], at
     return turns[::-1], whole

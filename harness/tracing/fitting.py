@@ -28,35 +28,35 @@ Change = Callable[[str], str]
 def fit_chat(chat: Chat, most: int) -> tuple[dict[str, Any], bool]:
     """Give a chat in at most `most` bytes, and whether something is missing.
 
-    The newest part is whole if it fits beside the shortest forms of the system prompt and of the answer
-    before it; one that is too long leaves an eighth each to these two and to the tools. Of what is left,
-    older turns get one half, the system prompt three quarters of the other, the tools the rest; what one of
-    them does not need is for the next.
+    The newest part is whole if it fits beside the shortest forms of the head and of the answer before it; one
+    that is too long leaves an eighth each to these two and to the tools. Of what is left, older turns get one
+    half, the head three quarters of the other, the tools the rest; what one of them does not need is for the
+    next.
     """
     chat = _without_giants(chat, most)
-    system, turns = chat.system, [(size(turn), turn) for turn in chat.turns]
-    sizes = {part: size(getattr(chat, part)) for part in ("system", "tools", "answer", "newest")}
-    beside = sizes["system"] + sizes["tools"]
+    head, turns = chat.head, [(size(turn), turn) for turn in chat.turns]
+    sizes = {part: size(getattr(chat, part)) for part in ("head", "tools", "answer", "newest")}
+    beside = sizes["head"] + sizes["tools"]
     room = most - _FRAME
     if not chat.left_out and sum(sizes.values()) + sum(each for each, _ in turns) <= room:
         old = [message for turn in chat.turns for message in turn]
-        return {"messages": [*system, *old, *chat.answer, *chat.newest], "tools": chat.tools}, False
+        return {"messages": [*head, *old, *chat.answer, *chat.newest], "tools": chat.tools}, False
     room -= _MARKER
     share = room // 8
-    least = size(_shortest(system))
+    least = size(_shortest(head))
     aside = least
     if sizes["newest"] + size(_shortest(chat.answer)) + least > room:
-        least = min(sizes["system"], max(least, share))
+        least = min(sizes["head"], max(least, share))
         aside = least + min(sizes["tools"], share)
     tail = _tail(chat.answer, chat.newest, room - aside, share)
     room -= size(tail)
     kept = _newest_turns(turns, max(min(room // 2, room - aside), room - beside))
     room -= size(kept)
-    system = cut_messages(system, max(min(room * 3 // 4, room - aside + least), room - sizes["tools"], least))
-    tools = cut_tools(chat.tools, room - size(system))
+    head = cut_messages(head, max(min(room * 3 // 4, room - aside + least), room - sizes["tools"], least))
+    tools = cut_tools(chat.tools, room - size(head))
     messages = sum(map(len, chat.turns)) + len(chat.answer) + len(chat.newest) - len(kept) - len(tail)
     marker = _marker(chat.left_out + messages, len(chat.tools) - len(tools))
-    return {"messages": [*system, *marker, *kept, *tail], "tools": tools}, True
+    return {"messages": [*head, *marker, *kept, *tail], "tools": tools}, True
 
 
 def _without_giants(chat: Chat, most: int) -> Chat:
@@ -71,9 +71,7 @@ def _without_giants(chat: Chat, most: int) -> Chat:
     def shorter(messages: list[Message]) -> list[Message]:
         return [_changed(message, within, json_within) for message in messages]
 
-    return replace(
-        chat, system=shorter(chat.system), answer=shorter(chat.answer), newest=shorter(chat.newest)
-    )
+    return replace(chat, head=shorter(chat.head), answer=shorter(chat.answer), newest=shorter(chat.newest))
 
 
 def fit_answer(message: Message, most: int) -> tuple[Message, bool]:

@@ -150,14 +150,14 @@ def test_whatever_was_answered_fits_and_stays_one_message(blocks: list[dict[str,
 
 
 def test_the_oldest_turns_go_first() -> None:
-    """One message says how many are left out; the system prompt and the newest turns stay as they are."""
+    """One message says how many are left out; the system prompt, the task and the newest turns stay."""
     request = {"system": "Be brief.", "messages": turns(40, characters=400)}
     chat = fitted(request, 6_000)
     told = whole(request)["messages"]
-    kept = len(chat["messages"]) - 2
-    assert chat["messages"][0] == told[0]
-    assert chat["messages"][1]["content"] == f"[Left out here: {len(told) - 1 - kept} messages.]"
-    assert chat["messages"][2:] == told[-kept:]
+    kept = len(chat["messages"]) - 3
+    assert chat["messages"][:2] == told[:2]
+    assert chat["messages"][2]["content"] == f"[Left out here: {len(told) - 2 - kept} messages.]"
+    assert chat["messages"][3:] == told[-kept:]
     assert kept >= 16
 
 

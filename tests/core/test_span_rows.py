@@ -275,10 +275,11 @@ def test_a_turn_that_begins_with_an_answer_does_not_last_as_long_as_the_wait() -
     book.add(ev.AgentRunFinished(outcome=needs, work_s=1), run.id)
     book.add(ev.SessionFinished(status="needs_help", report=None, problem="Which?"))
     book.add(RESUMED)
+    ended_at = run.ended_at
     turn, wait = rows(book, ev.AgentRunReopened(limits=run.limits, answer="That."), run).opened
     assert turn["started_at"] == wait["started_at"] == wait["ended_at"] == NOW
-    assert run.ended_at is not None
-    assert wait["opened"]["waited_s"] == (NOW - run.ended_at).total_seconds()
+    assert ended_at is not None
+    assert wait["opened"]["waited_s"] == (NOW - ended_at).total_seconds()
 
 
 def test_a_resume_writes_what_has_no_rows_yet() -> None:
