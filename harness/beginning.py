@@ -87,11 +87,13 @@ async def begin(
     lease.start()
     try:
         journal = open_journal(database, lease, SessionState(session_id), settings, redactor)
+        event = await created()
+        await database.run(_SQL["tag_session"], {"id": session_id, "tags": [event.upstream, *event.tags]})
         if place is None:
-            await journal.append(await created())
+            await journal.append(event)
         else:
             await put(database, lease, place.queue, place.priority)
-            await journal.append(await created(), status="queued", due_s=place.due_s)
+            await journal.append(event, status="queued", due_s=place.due_s)
     except BaseException:
         await database.run(_SQL["drop_unborn_session"], {"id": session_id})
         await lease.release()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -20,7 +20,7 @@ from harness.offline.rules.families import UNKNOWN, family_of
 from harness.permit import Plea, models_of
 from harness.pricing import Price, check_priced
 from harness.records import MAX_REQUEST_BYTES, Limits
-from harness.sections import checked_tag
+from harness.sections import MOST_TAGS, checked_tag
 from harness.settings import Settings
 from harness.wiring import wire
 
@@ -132,7 +132,7 @@ def check(
             "The decisions of a supervisor go through the gateway; leave --direct out, "
             "or choose a flow without supervisors and teams."
         )
-    own: list[str] = [*settings.tracing.tags, *(_checked_tag(tag) for tag in tags)]
+    own = list(dict.fromkeys([*settings.tracing.tags, *_checked_tags(tags)]))
     models = models_of(chosen.flow, bundles, settings, model)
     if upstream == "live":
         _check_fallback(models, settings.models.fallback)
@@ -156,15 +156,18 @@ def check(
         limits=limits,
         prices=settings.price_table,
         record=upstream != "direct" and (settings.record if record is None else record),
-        tags=tuple(dict.fromkeys(own)),
+        tags=tuple(own),
     )
 
 
-def _checked_tag(tag: str) -> str:
-    try:
-        return checked_tag(tag)
-    except ValueError as problem:
-        raise BadInput(f"The tag '{tag}' {problem}.") from problem
+def _checked_tags(tags: Sequence[str]) -> Iterator[str]:
+    if isinstance(tags, str) or len(tags) > MOST_TAGS:
+        raise BadInput(f"Tags should be a list of at most {MOST_TAGS} texts.")
+    for tag in tags:
+        try:
+            yield checked_tag(tag)
+        except ValueError as problem:
+            raise BadInput(f"The tag '{tag}' {problem}.") from problem
 
 
 def _in_dollars(*limits: Limits) -> bool:

@@ -269,6 +269,10 @@ def _environment(value: str) -> str:
     return value
 
 
+MOST_TAGS = 20
+"""Tags of one session: each of its spans carries all of them."""
+
+
 def checked_tag(value: str) -> str:
     """Give a tag of a trace. Raises ValueError when it is none."""
     # Langfuse drops tags that are longer: see "Tags" in its documentation of tracing.
@@ -310,6 +314,7 @@ class Tracing(Record):
     )
     tags: tuple[TraceTag, ...] = Field(
         default=(),
+        max_length=MOST_TAGS,
         description="Tags of new sessions' traces, each of up to 200 characters. The flow and the way to the "
         "model are tags anyway.",
     )

@@ -9,7 +9,7 @@ LangSmith: https://docs.langchain.com/langsmith/trace-with-opentelemetry
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.export.chat_attributes import chat_attributes
@@ -47,6 +47,9 @@ FAILED: frozenset[SpanStatus] = frozenset({"error", "interrupted"})
 _LONGEST_ID = 200
 """Characters of a user's id that Langfuse takes."""
 
+_MOST_CHARS = 2_000
+"""Of a reason, and of what is said besides: reports and answers have limits of their own."""
+
 _VERSION_CHARS = 12
 """Of a bundle's version, which is a hash: as many as a person can compare."""
 
@@ -74,7 +77,7 @@ def problem(span: Span) -> str:
     """Say why a span did not end well; empty when it did."""
     if span.status in ("ok", "open"):
         return ""
-    return str(span.attributes.get("problem") or span.status.replace("_", " "))
+    return _beginning(str(span.attributes.get("problem") or span.status.replace("_", " ")))
 
 
 def _filed(ended: Ended, environment: str, release: str) -> dict[str, Attribute]:
@@ -190,5 +193,22 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Attribute]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(f"{name}.{key}", inner)
+    elif isinstance(value, list | tuple):
+        yield name, _listed(value)
     elif value is not None:
-        yield name, value if isinstance(value, str | bool | int | float) else json.dumps(value)
+        yield name, _beginning(value) if isinstance(value, str) else value
+
+
+def _listed(values: Sequence[Any]) -> str:
+    """A list as JSON: as many of the first as have room, and how many are missing."""
+    kept = list(values)
+    while len(text := json.dumps(kept)) > _MOST_CHARS and kept:
+        kept = kept[: len(kept) // 2]
+        text = json.dumps([*kept, {"left_out": len(values) - len(kept)}])
+        if len(text) <= _MOST_CHARS:
+            break
+    return text
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 1]}…"

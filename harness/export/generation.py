@@ -16,6 +16,9 @@ Attribute = str | bool | int | float | list[str]
 
 OBSERVATION = "langfuse.observation"
 
+_REPLAY = "replay"
+"""Who answers in a replay: the recording. The model that was recorded is named by the other names."""
+
 
 def generation(span: Span) -> dict[str, Attribute]:
     """Give the attributes of a model call, but for its conversation."""
@@ -27,6 +30,8 @@ def generation(span: Span) -> dict[str, Attribute]:
         "gen_ai.response.model": given.get("model"),
         "gen_ai.response.id": given.get("message_id"),
         f"{OBSERVATION}.model.name": model,
+        # By this name Phoenix prices a call, whatever costs are told; without it, by the model asked for.
+        "llm.model_name": _REPLAY if model and given.get("provider") == _REPLAY else model,
     }
     found: dict[str, Attribute] = {name: str(value) for name, value in named.items() if value is not None}
     if given.get("stop_reason"):
@@ -66,7 +71,8 @@ def _used(span: Span) -> dict[str, Attribute]:
     given = span.attributes
     usage = given.get("usage") or {}
     counted = _usage(usage) if usage else {}
-    if span.status in _CUT_OFF or usage.get("unattributed_calls"):
+    cut_off = span.status in _CUT_OFF or usage.get("unattributed_calls")
+    if cut_off and given.get("provider") not in _UNPAID:
         # It was on the wire and may be paid: what is not known is said to be so, and is no zero of ours.
         counted[f"{OBSERVATION}.metadata.unattributed"] = True
     if not usage or not usage.get("model_calls"):
@@ -79,6 +85,9 @@ def _used(span: Span) -> dict[str, Attribute]:
 
 _CUT_OFF: frozenset[SpanStatus] = frozenset({"interrupted", "suspended", "cancelled"})
 """The ends of a call that was on the wire: whether it had an answer, and what that used, is not known."""
+
+_UNPAID = ("offline", "replay")
+"""Providers that nobody pays."""
 
 _PARTS: Mapping[str, str] = {
     "input_tokens": "input",

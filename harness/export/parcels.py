@@ -37,7 +37,7 @@ def pack(taken: Sequence[Ended], environment: str) -> tuple[list[Parcel], list[t
     for each in taken:
         try:
             parcels.append(Parcel(each.span, otlp.message(each, environment)))
-        except (AttributeError, TypeError, ValueError) as problem:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as problem:
             # A row that another version wrote, or somebody by hand; it must not hold up the others.
             spoilt.append((each.span, f"It cannot be exported: {problem}"))
     return parcels, spoilt

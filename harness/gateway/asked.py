@@ -7,6 +7,7 @@ Everything behind the entrance may rely on that form.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -67,14 +68,19 @@ def asks_for_summary(request: Mapping[str, Any]) -> bool:
 def parameters_of(request: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
     """How the model is asked, beside what it is told: limits and settings as plain values."""
     names = ("max_tokens", "temperature", "top_p", "top_k", "stream")
-    found = {name: request[name] for name in names if isinstance(request.get(name), int | float)}
+    found = {name: request[name] for name in names if _is_plain(request.get(name))}
     effort, thinking = _field(request.get("output_config"), "effort"), _field(request.get("thinking"), "type")
     return found | ({"effort": effort} if effort else {}) | ({"thinking": thinking} if thinking else {})
 
 
 def _field(value: Any, name: str) -> str | None:
     found = value.get(name) if isinstance(value, Mapping) else None
-    return found if isinstance(found, str) else None
+    return found if isinstance(found, str) and re.fullmatch(r"[a-z_]{1,32}", found) else None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether this is a switch or a number that is a number everywhere: finite, and exact as JSON has it."""
+    return isinstance(value, int | float) and abs(value) < 2**53
 
 
 def _problems(request: Mapping[str, Any]) -> Iterator[str]:

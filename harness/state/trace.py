@@ -124,7 +124,7 @@ class Trace:
                 turn = self._opened(_TURN) or moves.start(self._step(_TURN, None, None))
                 moves.end(turn, _ENDED[status])
             case _:
-                if self._opened(_TURN) is None:
+                if self._opened(_TURN) is None and self.standing != "ended":
                     # It had ended, and is tried again, or has been answered.
                     self._start(moves, _TURN, None, None)
                 if run is not None:
@@ -248,6 +248,11 @@ class Trace:
     def _run_or_turn(self, moves: Moves, run_id: str | None) -> str | None:
         step = self.newest.get(("agent_run", run_id or ""))
         return step.span_id if step else self._turn_in(moves)
+
+    @property
+    def turns(self) -> int:
+        """How many turns have begun."""
+        return self.times[_TURN]
 
     @property
     def _turn(self) -> str | None:

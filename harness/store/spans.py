@@ -115,8 +115,8 @@ def _ids(spans: Sequence[Span]) -> dict[str, Any]:
 
 
 def _ended(row: dict[str, Any]) -> Ended:
-    found = (row["flow"], row["upstream"], "fork" if row["is_fork"] else None, *(row["tags"] or ()))
-    return Ended(_span(row), row["tenant"], row["flow"], tuple(dict.fromkeys(filter(None, found))))
+    found = (row["flow"], *row["tags"], *(("fork",) if row["is_fork"] else ()))
+    return Ended(_span(row), row["tenant"], row["flow"], tuple(dict.fromkeys(found)))
 
 
 _TURNS = ("session", "question", "result")

@@ -20,6 +20,10 @@ _WORDS = ("problem", "reason", "answer", "help", "retries", "citations")
 """Attributes that quote what agents, tools and services have said: content too."""
 
 
+_LASTING = ("turn", "agent_run", "delegation")
+"""Steps that others hang below, whoever goes on."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """What only the caller has in hand: what went into a step, or came out of it.
@@ -57,24 +61,33 @@ def span_rows(
     ends = {step.span_id: (step, status) for step, status in moves.closed}
     cut_at = seen_at if isinstance(payload, ev.SessionResumed) and seen_at else at
     opened: list[Row] = []
-    for step in moves.opened:
+    # What was at work before its spans were kept, or comes from a file of an older version, has no rows yet;
+    # those that are there stay as they are.
+    missing = state.trace.open.values() if isinstance(payload, ev.SessionResumed) else ()
+    for step in (*(step for step in missing if step.kind in _LASTING), *moves.opened):
         run = state.runs.get(step.run_id or "")
+        known = {**shown.facts, **beginning(step, payload, run, state)}
+        began = _began(step, run, at, cut_at)
+        if step.kind == "wait" and any(other.kind == "turn" for other in moves.opened):
+            # Nobody's turn was it while an answer was waited for: this one begins with the answer.
+            known["waited_s"], began = (at - began).total_seconds(), at
         row: Row = {
             "span_id": step.span_id,
             "parent_span_id": step.parent_id,
             "agent_run_id": step.run_id,
             "kind": step.kind,
             "name": _name(step, payload, run, state),
-            "started_at": _began(step, run, at, cut_at),
-            "opened": _kept({**shown.facts, **beginning(step, payload, run, state)}, shown.input, keeper),
+            "started_at": began,
+            "opened": _kept(known, shown.input, keeper),
         }
         opened.append(row)
         if step.span_id in ends:
-            row |= _end(step, ends.pop(step.span_id)[1], payload, run, state, shown, at, keeper)
+            row |= _end(step, ends[step.span_id][1], payload, run, state, shown, at, keeper)
     closed = [
         {"span_id": step.span_id}
         | _end(step, status, payload, state.runs.get(step.run_id or ""), state, shown, cut_at, keeper)
         for step, status in ends.values()
+        if step not in moves.opened
     ]
     return SpanRows(opened, closed)
 

@@ -64,7 +64,7 @@ def _turn(payload: ev.AnyPayload, state: SessionState) -> dict[str, Any]:
     questions = [*state.questions, *([asked] if asked is not None else [])]
     told: dict[str, Any] = {
         "input": questions[-1] if questions else None,
-        "turn": len(questions),
+        "turn": state.trace.turns + (not isinstance(payload, ev.SessionResumed)),
         "flow": flow_of(payload, state),
     }
     if created is not None:
@@ -110,9 +110,17 @@ def tool_of(tool: str) -> str:
     return tool.removeprefix(_OWN)
 
 
+_NOBODYS = ("offline", "replay")
+"""Upstreams at which no model is called, and nobody paid."""
+
+
 def _provider(state: SessionState) -> str:
-    """Whose model answers, by the conventions' names: https://opentelemetry.io/docs/specs/semconv/gen-ai/."""
-    return "offline" if state.created is not None and state.created.upstream == "offline" else "anthropic"
+    """Who answers, by the conventions' names: https://opentelemetry.io/docs/specs/semconv/gen-ai/.
+
+    Offline and in a replay nobody's model does.
+    """
+    upstream = state.created.upstream if state.created is not None else ""
+    return upstream if upstream in _NOBODYS else "anthropic"
 
 
 def _run(run: RunState) -> dict[str, Any]:
@@ -155,7 +163,7 @@ def ending(step: Step, payload: ev.AnyPayload, run: RunState | None, state: Sess
             waited = state.trace.standing != "working"
             return {"problem": state.problem if waited else "The process at work died."}
         case ev.AgentRunFinished(outcome=outcome, work_s=work_s) if run and step.kind == "agent_run":
-            return _outcome(outcome) | _spent(run, work_s)
+            return _outcome(outcome) | _spent(run, work_s, replayed=state.replays is not None)
         case ev.AgentRunFinished(outcome=outcome) if step.kind == "routing":
             ended = {"action": "finish"} if outcome.status == "done" else None
             return {"problem": outcome.problem, "output": ended}
@@ -191,12 +199,13 @@ def ending(step: Step, payload: ev.AnyPayload, run: RunState | None, state: Sess
 
 def _unpaid(state: SessionState) -> bool:
     """Whether nobody is paid: a receiver would set a price of its own for what tells none."""
-    return state.created is not None and state.created.upstream in ("offline", "replay")
+    return _provider(state) in _NOBODYS
 
 
 def _paid(state: SessionState) -> dict[str, Any]:
     """What the turn has used, and the session with all its turns."""
-    turn = state.spent - state.before_turn
+    at_work = any(step.kind == "turn" for step in state.trace.open.values())
+    turn = state.spent - (state.before_turn if at_work else state.spent)
     return {
         "usage": turn.usage.model_dump(),
         "cost_usd": 0.0 if state.replays else turn.cost_usd,
@@ -210,10 +219,10 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     return {"output": outcome.output, "problem": outcome.problem, "help": help_}
 
 
-def _spent(run: RunState, work_s: float) -> dict[str, Any]:
+def _spent(run: RunState, work_s: float, *, replayed: bool) -> dict[str, Any]:
     return {
         "usage": run.usage.model_dump(),
-        "cost_usd": None if run.unpriced else run.cost_usd,
+        "cost_usd": 0.0 if replayed else None if run.unpriced else run.cost_usd,
         "steps": run.steps,
         "attempts": run.attempts,
         "work_s": run.work_s + work_s,

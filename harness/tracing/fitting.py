@@ -6,8 +6,10 @@ What is left is JSON of the same shape, and says what is missing. Sizes are byte
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.tracing.blocks import dumps
@@ -31,6 +33,7 @@ def fit_chat(chat: Chat, most: int) -> tuple[dict[str, Any], bool]:
     older turns get one half, the system prompt three quarters of the other, the tools the rest; what one of
     them does not need is for the next.
     """
+    chat = _without_giants(chat, most)
     system, turns = chat.system, [(size(turn), turn) for turn in chat.turns]
     sizes = {part: size(getattr(chat, part)) for part in ("system", "tools", "answer", "newest")}
     beside = sizes["system"] + sizes["tools"]
@@ -54,6 +57,23 @@ def fit_chat(chat: Chat, most: int) -> tuple[dict[str, Any], bool]:
     messages = sum(map(len, chat.turns)) + len(chat.answer) + len(chat.newest) - len(kept) - len(tail)
     marker = _marker(chat.left_out + messages, len(chat.tools) - len(tools))
     return {"messages": [*system, *marker, *kept, *tail], "tools": tools}, True
+
+
+def _without_giants(chat: Chat, most: int) -> Chat:
+    """Cut what could never fit, so that all that follows handles a few times `most` bytes for each text."""
+
+    def within(text: str) -> str:
+        return text if len(text) <= most else _cut(text, most)
+
+    def json_within(text: str) -> str:
+        return text if len(text) <= most else _cut_json(text, most)
+
+    def shorter(messages: list[Message]) -> list[Message]:
+        return [_changed(message, within, json_within) for message in messages]
+
+    return replace(
+        chat, system=shorter(chat.system), answer=shorter(chat.answer), newest=shorter(chat.newest)
+    )
 
 
 def fit_answer(message: Message, most: int) -> tuple[Message, bool]:
@@ -114,11 +134,12 @@ def _tail(answer: list[Message], newest: list[Message], room: int, share: int) -
     The answer is cut first, and down to `share` bytes if the newest part does not fit all the same.
     """
     kept, full = newest, True
+    shortest = {id(message): size(_shortest([message])) for message in newest}
     while kept:
-        least = size(_shortest(answer))
-        if least + size(_shortest(kept)) <= room:
+        least, needed = size(_shortest(answer)), sum(shortest[id(message)] for message in kept)
+        if least + needed <= room:
             if size(kept) + least > room:
-                least = max(least, min(size(answer), share, room - size(_shortest(kept))))
+                least = max(least, min(size(answer), share, room - needed))
             kept = cut_messages(kept, room - least)
             return cut_messages(answer, room - size(kept)) + kept
         if not full:
@@ -211,7 +232,8 @@ def _level(sizes: Sequence[int], room: int) -> int:
 
 def _cut(text: str, most: int) -> str:
     """The beginning of a text, as much as makes `most` bytes with the words that say so."""
-    if _bytes(text) <= most:
+    # A text has at least as many bytes as characters: what is far too long is not measured first.
+    if len(text) <= most and _bytes(text) <= most:
         return text
     return _longest_head(text, most, _bytes, lambda said: said)
 
@@ -243,12 +265,24 @@ def _shortened(value: Any, most: int) -> Any:
 
 
 def _longest_head(text: str, most: int, measured: Callable[[str], int], form: Change) -> str:
+    length, text = _whole_length(text)
+
     def with_head(characters: int) -> str:
-        return form(f"{text[:characters]}… [cut: the first {characters:,} of {len(text):,} characters]")
+        return form(f"{text[:characters]}… [cut: the first {characters:,} of {length:,} characters]")
 
     candidates = range(min(len(text), max(most, 0)) + 1)
     fitting = bisect_right(candidates, most, key=lambda characters: measured(with_head(characters)))
     return with_head(max(fitting - 1, 0))
+
+
+_CUT = re.compile(r"… \[cut: the first [\d,]+ of ([\d,]+) characters\]$")
+
+
+def _whole_length(text: str) -> tuple[int, str]:
+    """The characters of a text before it was cut, and what is left of it."""
+    if (cut := _CUT.search(text, max(0, len(text) - LEAST))) is None:
+        return len(text), text
+    return int(cut[1].replace(",", "")), text[: cut.start()]
 
 
 def _bytes(value: Any) -> int:

@@ -48,7 +48,7 @@ class Span(Record):
     routing         number, to, reason
     gate            by, verdict
     merge           policy, path, branches [{"number", "name", "status"}]
-    wait            reason
+    wait            reason; waited_s, where a turn begins with the answer
     """
 
     session_id: str

@@ -243,5 +243,13 @@ def test_an_offline_session_names_no_model_of_anybodys() -> None:
     assert "claude" not in json.dumps([call, _turn_row("offline")], default=str)
 
 
+def test_in_a_replay_the_recording_answers() -> None:
+    """The calls keep the names of their models, and are of no company."""
+    book, run = lead_at_work()
+    book.state.created = created(upstream="replay", model="claude-opus-5-5")
+    call = opened(book, requested("c2", model="claude-opus-5-5"), run)
+    assert (call["name"], call["opened"]["provider"]) == ("chat claude-opus-5-5", "replay")
+
+
 def _turn_row(upstream: Any) -> Row:
     return opened(Book(), created(upstream=upstream, model="claude-opus-5-5"))

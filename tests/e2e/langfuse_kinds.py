@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.checkout import ROOT
 from tests.e2e import langfuse_scripts, scripts
 from tests.e2e.crew import make_project
-from tests.e2e.running import Desk
+from tests.e2e.running import Desk, desk_with_notes
+from tests.e2e.test_replay import NOBODY
 from tests.e2e.test_traces import told
 from tests.kit.langfuse.observation import Observation
 from tests.kit.langfuse.traces import above
 from tests.kit.langfuse_chat import read
-from tests.kit.otlp_receiver import OtlpReceiver
 from tests.kit.processes import until_sync
 from tests.kit.script import Request
-from tests.kit.scripted_api import ScriptedProcess
+from tests.kit.scripted_api import ScriptedProcess, scripted_process
 from tests.offline.test_example_flows import DOCUMENTS
 from tests.offline.test_example_flows import QUESTION as ANSWERABLE
 
@@ -31,12 +32,18 @@ Fact = tuple[str, Any, Any]
 """What is looked at, what should be there, and what is."""
 
 
+class Target(Protocol):
+    """Where sessions are exported to, by the variables that say so."""
+
+    def environment(self) -> dict[str, str]: ...
+
+
 @dataclass(frozen=True)
 class Scene:
     """Where a session is run; what is exported goes to `receiver`."""
 
     desk: Desk
-    receiver: OtlpReceiver
+    receiver: Target
     api: ScriptedProcess
     holds: Path
 
@@ -101,6 +108,15 @@ class Kind:
     kept_back: bool = False
     also: Callable[[Sequence[Observation]], Iterable[Fact]] = lambda _: ()
 
+    def scene(self, home: Path, dsn: str, holds: Path, stack: ExitStack, receiver: Target) -> Scene:
+        """Set up its played model and a desk, until the stack is closed."""
+        takes_holds = self.script.rpartition(":")[2] in ("expedition", "alone", "large", "crew")
+        given = {**self.given, **({"holds": str(holds)} if takes_holds else {})}
+        played = scripted_process(self.script, home / "calls.jsonl", given=given, refuses=self.refuses)
+        api = stack.enter_context(played)
+        desk = stack.enter_context(desk_with_notes(home, api.base_url, dsn))
+        return Scene(desk, receiver, api, holds)
+
 
 def _offline(scene: Scene) -> str:
     (scene.desk.home / "docs").mkdir()
@@ -123,6 +139,13 @@ def _forked(scene: Scene) -> str:
     _, record = told(scene.desk, origin)
     asleep = next(event.seq for event in record.journal if event.payload.kind == "agent_run.suspended")
     return scene.run("resume", origin, "--at", str(asleep))
+
+
+def _replayed(scene: Scene) -> str:
+    recorded = scene.run(*RUN, "--record")
+    code, report = scene.desk.run("replay", recorded, **NOBODY, **scene.receiver.environment())
+    assert (code, report["same"]) == (0, True), report
+    return str(report["session_id"])
 
 
 def _gated(scene: Scene) -> str:
@@ -245,6 +268,12 @@ KINDS: Mapping[str, Kind] = {
         given=ONE,
         tags=("live", "fork"),
         also=_under_the_lead,
+    ),
+    "replay": Kind(
+        _replayed,
+        {"CHAIN": 1, "AGENT": 3, "GENERATION": 7, "TOOL": 6},
+        given=ONE,
+        tags=("replay",),
     ),
     "sup": Kind(
         lambda scene: scene.flow("supervisor.yaml", code=1),

@@ -13,8 +13,7 @@ import pytest
 from harness.export.address import RELEASE
 from harness.state import SessionState
 from harness.tracing.span import trace_id
-from tests.e2e.langfuse_kinds import KINDS, Fact, Kind, Scene
-from tests.e2e.running import desk_with_notes
+from tests.e2e.langfuse_kinds import KINDS, Fact, Kind
 from tests.e2e.test_traces import told
 from tests.kit.campaign import cases
 from tests.kit.langfuse.observation import Observation, observe
@@ -22,7 +21,6 @@ from tests.kit.langfuse.prices import phoenix_cost
 from tests.kit.langfuse.rules import chats, problems
 from tests.kit.langfuse.traces import above, roots, trace
 from tests.kit.otlp_receiver import OtlpReceiver
-from tests.kit.scripted_api import scripted_process
 from tests.kit.seen import Seen
 
 QUICK = ("off", "kill", "sup", "big", "meta")
@@ -46,14 +44,9 @@ def test_a_session_is_shown_as_it_was(
     home: Path, dsn: str, holds: Path, stack: ExitStack, kind: Kind
 ) -> None:
     """Its rows and its trace in Langfuse, and what Phoenix computes, agree with `harness show`."""
-    takes_holds = kind.script.rpartition(":")[2] in ("expedition", "alone", "large", "crew")
-    given = {**kind.given, **({"holds": str(holds)} if takes_holds else {})}
-    api = stack.enter_context(
-        scripted_process(kind.script, home / "calls.jsonl", given=given, refuses=kind.refuses)
-    )
     receiver = stack.enter_context(OtlpReceiver())
-    desk = stack.enter_context(desk_with_notes(home, api.base_url, dsn))
-    session_id = kind.play(Scene(desk, receiver, api, holds))
+    scene = kind.scene(home, dsn, holds, stack, receiver)
+    desk, session_id = scene.desk, kind.play(scene)
     _, shown = desk.run("show", session_id)
     # Those that the receiver has refused too: what is wrong with them is a line of the table.
     sent = {span.span_id: span for post in receiver.posts for span in post.spans}

@@ -13,8 +13,9 @@ from harness.export.otlp import as_json, message, request
 from harness.records import Usage
 from harness.store.spans import Ended
 from harness.tracing.span import SpanKind, SpanStatus
+from tests.kit.langfuse.prices import phoenix_cost
 from tests.kit.otlp_receiver import OtlpReceiver
-from tests.kit.seen import seen
+from tests.kit.seen import Seen, seen
 from tests.kit.spans import Sheet, content, research
 
 OBSERVATION = "langfuse.observation"
@@ -162,6 +163,28 @@ def test_an_offline_call_is_of_no_companys_model() -> None:
     found = one("model", **about) | one("agent_run", agent="lead", provider="offline")
     assert found["gen_ai.provider.name"] == found["gen_ai.system"] == "offline"
     assert not [name for name, value in found.items() if "claude" in str(value) or "anthropic" in str(value)]
+
+
+def test_a_replayed_call_is_answered_by_the_recording() -> None:
+    """OpenInference's model is who answers, and no price fits; the others name what was recorded."""
+    found = one("model", request_model="claude-opus-5-5", model="claude-opus-5-5", provider="replay")
+    assert found["llm.model_name"] == found["gen_ai.provider.name"] == found["gen_ai.system"] == "replay"
+    assert found["gen_ai.request.model"] == found["gen_ai.response.model"] == "claude-opus-5-5"
+    assert phoenix_cost([_seen(found)]) == 0
+
+
+def test_a_call_that_another_model_answered_is_priced_as_that_model() -> None:
+    """Phoenix prices by OpenInference's name of the model, and by the one asked for without it."""
+    sheet = Sheet()
+    span = sheet.chat(sheet.root, "claude-haiku-5-5", request_model="claude-opus-5-5")
+    found = given(Ended(span, sheet.tenant, sheet.flow))
+    assert found["llm.model_name"] == "claude-haiku-5-5"
+    tokens = 60 * 0.1 + 30 * 0.01 + 10 * 0.125 + 20 * 0.5
+    assert phoenix_cost([_seen(found)]) == pytest.approx(tokens / 1e6)
+
+
+def _seen(attributes: dict[str, Any]) -> Seen:
+    return Seen("", "", "", "", 0, 0, "", 0, 0, attributes)
 
 
 @pytest.mark.parametrize("kind", ["agent_run", "model"])

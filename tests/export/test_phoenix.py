@@ -15,13 +15,16 @@ from harness.export.shipper import Shipper
 from harness.settings import from_environment
 from harness.store.database import Database
 from harness.store.spans import Outbox
+from harness.tracing.span import SpanKind
+from tests.kit.homes import new_home
 from tests.kit.phoenix import Phoenix, running
 from tests.kit.processes import until_sync
 from tests.kit.spans import keep, research
 
 pytestmark = pytest.mark.phoenix
 
-_KINDS = {
+_KINDS: dict[SpanKind, str] = {
+    "turn": "CHAIN",
     "agent_run": "AGENT",
     "model": "LLM",
     "tool": "TOOL",
@@ -29,17 +32,16 @@ _KINDS = {
     "gate": "EVALUATOR",
     "routing": "CHAIN",
     "merge": "CHAIN",
+    "wait": "CHAIN",
 }
 
 
-@pytest.fixture
-def phoenix(request: pytest.FixtureRequest, home: Path) -> Iterator[Phoenix]:
-    """A Phoenix without any traces."""
+@pytest.fixture(scope="module")
+def phoenix(request: pytest.FixtureRequest) -> Iterator[Phoenix]:
+    """A Phoenix for all tests of a module: it takes half a minute to be up."""
     command = request.config.getoption("--phoenix")
     assert command, "say where Phoenix is: --phoenix PATH_OF_ITS_COMMAND"
-    folder = home / "phoenix"
-    folder.mkdir()
-    with running(Path(command), folder) as started:
+    with new_home() as folder, running(Path(command), folder) as started:
         yield started
 
 
@@ -65,7 +67,7 @@ async def test_phoenix_shows_what_was_sent(database: Database, phoenix: Phoenix)
         assert found["name"] == span.name
         assert found["context"]["trace_id"] == span.trace_id
         assert (found.get("parent_id") or None) == span.parent_span_id
-        assert found["span_kind"] == _KINDS.get(span.kind, "UNKNOWN")
+        assert found["span_kind"] == _KINDS[span.kind]
         assert (found["status_code"] == "ERROR") == (span.status in ("error", "interrupted"))
         assert found["attributes"]["session.id"] == span.session_id
     tokens = Counter[str]()

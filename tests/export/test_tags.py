@@ -25,7 +25,7 @@ async def test_a_session_has_the_tags_it_was_given(dsn: str, database: Database,
     fork = await document("fork", asked["session_id"], "--at", "1", "--project", project, dsn=dsn)
     for number, each in enumerate((asked, fork)):
         run_process("cancel", each["session_id"], dsn=dsn)
-        marked = ("single", "offline", *(["fork"] * number), "nightly", "mine")
+        marked = ("single", "offline", "nightly", "mine", *(["fork"] * number))
         ended = await read_ended(database, each["session_id"])
         assert [(row.span.kind, row.tags) for row in ended if row.span.kind == "turn"] == [("turn", marked)]
         taken = await Outbox(database, "default", each["session_id"]).take(100)

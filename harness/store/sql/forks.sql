@@ -6,8 +6,8 @@ select span_id, seq from span
 
 -- name: fork_session
 -- The lock hinders nobody but who would prune the origin: it stays until all of it is copied.
-insert into session (id, tenant, flow, question, status, head, forked_from, forked_at)
-select %(id)s, tenant, flow, %(question)s, 'suspended', %(at)s + 1, id, %(at)s
+insert into session (id, tenant, flow, tags, question, status, head, forked_from, forked_at)
+select %(id)s, tenant, flow, tags, %(question)s, 'suspended', %(at)s + 1, id, %(at)s
   from session
  where id = %(origin)s
    for key share;

@@ -53,6 +53,9 @@ select %(session_id)s, own.head, %(id)s, %(kind)s, %(version)s, own.token, %(age
 on conflict (session_id, id) do nothing
 returning seq, recorded_at;
 
+-- name: tag_session
+update session set tags = %(tags)s where id = %(id)s;
+
 -- name: event_by_id
 select seq, recorded_at from event where session_id = %(session_id)s and id = %(id)s;
 

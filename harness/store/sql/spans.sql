@@ -7,10 +7,9 @@ select session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, start
 
 -- name: ended_spans
 select span.session_id, span.span_id, parent_span_id, span.agent_run_id, span.kind, name, span.seq, started_at,
-       ended_at, span.status, opened, closed, tries, sent_at, refused, tenant, flow,
-       begun.payload->>'upstream' as upstream, begun.payload->'tags' as tags, forked_from is not null as is_fork
+       ended_at, span.status, opened, closed, tries, sent_at, refused, tenant, flow, tags,
+       forked_from is not null as is_fork
   from span join session on session.id = span.session_id
-            left join event begun on begun.session_id = session.id and begun.seq = 1
  where span.session_id = %(session_id)s and ended_at is not null
  order by started_at, span.seq;
 
@@ -25,10 +24,8 @@ select session_id, span_id, parent_span_id, agent_run_id, kind, name, seq, start
 -- name: take_spans
 -- Spans that have ended and are due. Whoever takes them has `hold` seconds before they are due again.
 with due as (
-    select span.session_id, span.span_id, session.tenant, session.flow, session.forked_from,
-           begun.payload as begun
+    select span.session_id, span.span_id, session.tenant, session.flow, session.tags, session.forked_from
       from span join session on session.id = span.session_id
-                left join event begun on begun.session_id = session.id and begun.seq = 1
      where ended_at is not null and sent_at is null and refused is null
        and next_try <= clock_timestamp()
        and session.tenant = %(tenant)s
@@ -41,8 +38,7 @@ update span
   from due
  where span.session_id = due.session_id and span.span_id = due.span_id
 returning span.session_id, span.span_id, parent_span_id, agent_run_id, kind, name, seq, started_at, ended_at,
-          status, opened, closed, tries, sent_at, refused, tenant, flow,
-          due.begun->>'upstream' as upstream, due.begun->'tags' as tags, forked_from is not null as is_fork;
+          status, opened, closed, tries, sent_at, refused, tenant, flow, tags, forked_from is not null as is_fork;
 
 -- name: spans_sent
 update span
