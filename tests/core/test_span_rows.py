@@ -109,7 +109,7 @@ def test_what_was_cut_off_ends_at_the_last_sign_of_life() -> None:
     found = rows(book, RESUMED)
     assert {row["ended_at"] for row in found.closed} == {SEEN}
     assert {row["status"] for row in found.closed} == {"interrupted"}
-    (wait,) = found.opened
+    wait = found.opened[-1]
     assert (wait["started_at"], wait["ended_at"], wait["kind"]) == (SEEN, NOW, "wait")
 
 
@@ -253,3 +253,41 @@ def test_in_a_replay_the_recording_answers() -> None:
 
 def _turn_row(upstream: Any) -> Row:
     return opened(Book(), created(upstream=upstream, model="claude-opus-5-5"))
+
+
+def test_a_turn_in_which_nothing_was_done_costs_nothing() -> None:
+    """Somebody resumed what had ended, and it ended at once."""
+    book, run = lead_at_work()
+    book.state.created = created(upstream="live")
+    book.add(ev.AgentRunFinished(outcome=Outcome(status="failed", problem="No."), work_s=1), run.id)
+    over = ev.SessionFinished(status="failed", report=None, problem="No.")
+    assert closed(book, over)["closed"]["cost_usd"] == 0.5
+    rows(book, RESUMED)
+    again = opened(book, over)
+    assert (again["kind"], again["opened"]["turn"]) == ("turn", 2)
+    assert (again["closed"]["cost_usd"], again["closed"]["session_cost_usd"]) == (0.0, 0.5)
+
+
+def test_a_turn_that_begins_with_an_answer_does_not_last_as_long_as_the_wait() -> None:
+    """The wait is told as a number; a receiver would count it as time of the turn."""
+    book, run = lead_at_work()
+    needs = Outcome(status="needs_help", problem="Which?")
+    book.add(ev.AgentRunFinished(outcome=needs, work_s=1), run.id)
+    book.add(ev.SessionFinished(status="needs_help", report=None, problem="Which?"))
+    book.add(RESUMED)
+    turn, wait = rows(book, ev.AgentRunReopened(limits=run.limits, answer="That."), run).opened
+    assert turn["started_at"] == wait["started_at"] == wait["ended_at"] == NOW
+    assert run.ended_at is not None
+    assert wait["opened"]["waited_s"] == (NOW - run.ended_at).total_seconds()
+
+
+def test_a_resume_writes_what_has_no_rows_yet() -> None:
+    """The turn, and whom others hang below: of a session whose spans were not kept before."""
+    book, run = lead_at_work()
+    found = rows(book, RESUMED)
+    assert [(row["kind"], row.get("status")) for row in found.opened] == [
+        ("turn", None), ("agent_run", "interrupted"), ("wait", "ok"),
+    ]  # fmt: skip
+    turn, lead, _ = found.opened
+    assert (lead["parent_span_id"], lead["name"]) == (turn["span_id"], f"invoke_agent {run.agent}")
+    assert turn["opened"]["input"]["text"] == "Why?"

@@ -11,7 +11,7 @@ from hypothesis import given
 from harness import events as ev
 from harness.delegation import DELEGATE
 from harness.flow import Agent, Gate
-from harness.records import NeedsHelp, Outcome
+from harness.records import NeedsHelp, Outcome, Usage
 from harness.state import Step, Trace
 from harness.state.run import RunState
 from harness.tracing.span import SpanStatus
@@ -306,3 +306,17 @@ def test_what_runs_on_in_a_fork_hangs_under_the_lead_that_asked_for_it() -> None
     lines = fork.lines()
     assert lines[:3] == [">turn open", "turn>agent_run suspended", "agent_run>delegation suspended"]
     assert lines.count("delegation>agent_run ok") == 2
+
+
+def test_what_comes_after_the_end_begins_no_turn() -> None:
+    """A model call of the CLI's own may end when its session has ended already."""
+    book, run = lead_at_work()
+    book.add(requested("c2"), run.id)
+    book.add(ev.AgentRunFinished(outcome=Outcome(status="done", output="x"), work_s=1), run.id)
+    book.add(DONE)
+    failed = ev.ModelFailed(
+        call_id="c2", auxiliary=True, status=None, problem="It was cut off.", usage=Usage()
+    )
+    book.add(failed, run.id)
+    assert Drawn.of(book.events).open == set()
+    assert [step.kind for step in Drawn.of(book.events).steps.values()].count("turn") == 1

@@ -11,6 +11,7 @@ import pytest
 
 from harness.export.address import SERVICE
 from harness.state import SessionState
+from harness.tracing.content import Keeper
 from harness.tracing.span import trace_id
 from tests.e2e.langfuse_kinds import KINDS, Fact, Kind
 from tests.e2e.running import Desk
@@ -134,15 +135,19 @@ def _of_session(kind: Kind, shown: Shown, told_of: dict[str, Any], state: Sessio
 
 
 def _of_spans(shown: Shown) -> Iterator[Fact]:
+    """Messages are there where a third telling of the conversation has room; the others show their input."""
     yield "spans without a kind", [], [span.name for span in shown.spans if span.kind == "UNKNOWN"]
     tools = [span for span in shown.spans if span.kind == "TOOL"]
     yield "tools without an input", [], [span.name for span in tools if not span.input]
     yield "tools without an output", [], _silent(tools)
     calls = [span for span in shown.spans if span.kind == "LLM" and span.name != KEPT]
-    yield "calls without messages", [], [span.name for span in calls if "user" not in span.roles]
-    yield "calls without a system prompt", [], [span.name for span in calls if span.roles[:1] != ("system",)]
+    yield "calls without an input", [], [call.name for call in calls if not call.input]
     yield "calls without an answer", [], _silent(calls)
-    yield "calls without tools on offer", [], [span.name for span in calls if not span.tools]
+    small = [call for call in calls if 3 * len(call.input or "") < Keeper().max_chat_bytes]
+    yield "calls without messages", [], [call.name for call in small if "user" not in call.roles]
+    silent = [call.name for call in small if call.roles[:1] != ("system",)]
+    yield "calls without a system prompt", [], silent
+    yield "calls without tools on offer", [], [call.name for call in small if not call.tools]
     yield "tokens that calls alone have", set(), {span.kind for span in shown.spans if span.tokens} - {"LLM"}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from harness.export.attributes import attributes
 from harness.export.otlp import as_json, message, request
+from harness.export.parcels import pack
 from harness.records import Usage
 from harness.store.spans import Ended
 from harness.tracing.span import SpanKind, SpanStatus
@@ -318,3 +319,26 @@ def test_a_whole_session_keeps_to_langfuses_rules() -> None:
         assert receiver.missing_parents() == set()
         assert receiver.usage()["output"] == 80
         assert receiver.tree()["invoke_agent researcher", "execute_tool delegate"] == 2
+
+
+def test_what_is_said_besides_has_a_bound() -> None:
+    """A service's page of HTML as a reason, a thousand failed citations: their beginnings."""
+    sheet = Sheet()
+    wrong = [{"source": f"S{number}", "quote": "x" * 50} for number in range(900)]
+    about: dict[str, Any] = {"problem": "no " * 1_000_000, "about": "y" * 5000}
+    span = sheet.add("turn", "t", status="error", citations={"checked": 900, "failed": wrong}, **about)
+    ended = Ended(span, sheet.tenant, sheet.flow)
+    assert message(ended, "staging").ByteSize() < 16_000
+    failed = json.loads(given(ended)[f"{OBSERVATION}.metadata.citations.failed"])
+    assert failed[0] == wrong[0]
+    assert failed[-1] == {"left_out": 900 - (len(failed) - 1)}
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", '{"messages": [{}]}'])
+def test_a_row_of_another_version_holds_up_nobody(text: str) -> None:
+    """What cannot be made a message is told apart, with the reason; the others are sent."""
+    sheet = Sheet()
+    sheet.chat(sheet.root, input=content(text, json_text=True) | {"chat_bytes": 5000})
+    parcels, spoilt = pack(sheet.ended(), "staging")
+    assert len(parcels) + len(spoilt) == 2
+    assert parcels[0].span.kind == "turn"

@@ -144,3 +144,5 @@ def test_how_a_model_is_asked_is_told_in_plain_values() -> None:
     told = {"max_tokens": 32_000, "stream": True, "effort": "high", "thinking": "adaptive"}
     assert parameters_of(asked) == told
     assert parameters_of({"messages": [], "thinking": None, "output_config": []}) == {}
+    odd = {"temperature": float("inf"), "top_k": 10**30, "thinking": {"type": "A secret, and no type."}}
+    assert parameters_of(odd) == {}
