@@ -133,21 +133,6 @@ RIGHT = {
         ROOT,
         told(without(CHAT, f"{OWN}.cost"), {f"{OWN}.model.name": "other", "gen_ai.request.model": "other"}),
     ],
-    "a conversation that says what it lacks": [
-        ROOT,
-        told(
-            CHAT,
-            sides(
-                input={
-                    "messages": [
-                        INPUT["messages"][0],
-                        {"role": "system", "content": "[Left out here: 1 message.]"},
-                        *INPUT["messages"][2:],
-                    ]
-                }
-            ),
-        ),
-    ],
     "an answer that was kept": [
         ROOT,
         told(

@@ -31,7 +31,6 @@ _CONTENT = (
 )
 _KINDS = frozenset({"AGENT", "CHAIN", "EMBEDDING", "EVALUATOR", "GUARDRAIL", "LLM", "RETRIEVER", "TOOL"})
 _UPSTREAMS = ("live", "offline", "replay", "direct")
-_LEFT_OUT = "[Left out here: "
 _SOMEBODY = ("claude", "anthropic")
 
 
@@ -164,14 +163,12 @@ def _generation(row: Observation) -> Iterator[str]:
 
 
 def _chat(row: Observation) -> Iterator[str]:
-    """The conversation is shown from the system's prompt on, or says itself what of it is left out."""
+    """The conversation is shown, whole, from the system's prompt on."""
     if row.input is None:
         return
     yield from chat_problems(row.input, row.output)
-    messages = read(row.input, row.output).messages
-    roles = [message.role for message in messages]
-    shortened = any(str(message.content).startswith(_LEFT_OUT) for message in messages)
-    if roles and "user" not in roles and not shortened:
+    roles = [message.role for message in read(row.input, row.output).messages]
+    if roles and "user" not in roles:
         yield "Nobody asks anything: only a part of the conversation is there."
     if "system" in roles and roles[0] != "system":
         yield "The system's prompt is not at the beginning."
