@@ -20,7 +20,7 @@ _BEFORE = 15
 
 _OLD = """
 insert into span (session_id, span_id, kind, name, seq, started_at, ended_at, status, opened)
-values (%(id)s, 'aaaaaaaaaaaaaaaa', 'session', 'session', 1, now(), now(), 'ok', %(opened)s)
+values (%(id)s, %(kind)s, %(kind)s, %(kind)s, %(seq)s, now(), now(), 'ok', %(opened)s)
 """
 
 
@@ -37,16 +37,16 @@ async def test_a_session_at_work_gets_its_turn(empty_dsn: str, tmp_path: Path, a
         journal = await new_journal(database)
         session_id = journal.session_id
         await run_at_work(journal)
+        spans = [("session", 1, "Why?")]
         if asked:
+            await journal.append(ev.SessionFinished(status="done", report="Thus.", problem=None))
+            await journal.append(ev.SessionResumed(token=1, host="h", pid=1), status="running")
             await journal.append(ev.SessionAsked(question="And?"))
+            spans += [("result", 4, ""), ("question", 6, "And?")]
         await database.run("delete from span where session_id = %(id)s", {"id": session_id})
-        opened = Json({"input": {"text": "Why?"}})
-        await database.run(_OLD, {"id": session_id, "opened": opened})
-        if asked:
-            later = _OLD.replace("aaaaaaaaaaaaaaaa", "b" * 16).replace(
-                "'session', 'session', 1", "'question', 'q', 2"
-            )
-            await database.run(later, {"id": session_id, "opened": Json({"input": {"text": "And?"}})})
+        for kind, seq, text in spans:
+            row = {"id": session_id, "kind": kind, "seq": seq, "opened": Json({"input": {"text": text}})}
+            await database.run(_OLD, row)
     await migrate(empty_dsn)
     async with await Database.open(empty_dsn) as database:
         state = await load_state(database, session_id)
