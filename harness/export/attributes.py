@@ -106,7 +106,8 @@ def _ending(span: Span) -> dict[str, Attribute]:
     level = _LEVELS.get(span.status)
     if level is None:
         return {}
-    kind = str(span.attributes.get("status") or span.status)
+    refused = "refused" if span.attributes.get("hook") else None
+    kind = str(span.attributes.get("status") or refused or span.status)
     failed: dict[str, Attribute] = {"error.type": kind} if span.status in FAILED else {}
     return {f"{OBSERVATION}.level": level, f"{OBSERVATION}.status_message": problem(span), **failed}
 

@@ -222,8 +222,9 @@ class Trace:
         self._start(moves, ("agent_run", run.id), self._parent(moves, run, runs), run)
 
     def _end_run(self, moves: Moves, run: RunState, runs: Mapping[str, RunState], status: SpanStatus) -> None:
-        # A router that gives up has failed in its decision.
-        self._end_of_run(moves, run, ("routing",), "error" if status == "error" else "interrupted")
+        # To end its group is a router's decision, too, and where it gives up its decision has failed.
+        decided: SpanStatus = "interrupted" if status == "cancelled" else status
+        self._end_of_run(moves, run, ("routing",), decided)
         self._end_of_run(moves, run, ("tool", "gate", "delegation"), "interrupted")
         self._end(moves, ("agent_run", run.id), run, self._parent(moves, run, runs), status)
 

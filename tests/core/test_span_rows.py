@@ -234,6 +234,18 @@ def test_what_a_router_decides_is_its_output() -> None:
     assert (route["status"], route["closed"]["problem"]) == ("error", "No decision.")
 
 
+def test_to_finish_is_a_decision_of_a_router() -> None:
+    """It is none that was cut off."""
+    session = Stepped(Supervisor(charter="Decide.", members=(Agent(agent="a"),)))
+    (path,) = session.create()
+    book, run = session.book, session.run(path)
+    rows(book, started(run, entry="route"), run)
+    done = ev.AgentRunFinished(outcome=Outcome(status="done", output="So."), work_s=1)
+    route = next(row for row in rows(book, done, run).closed if "steps" not in row["closed"])
+    assert route["status"] == "ok"
+    assert json.loads(route["closed"]["output"]["text"]) == {"action": "finish"}
+
+
 def test_an_offline_session_names_no_model_of_anybodys() -> None:
     """Agents ask for one all the same; receivers would price it by its name."""
     book, run = lead_at_work()

@@ -222,6 +222,7 @@ def test_an_error_says_which_one() -> None:
     span = sheet.add("model", "chat m", status="error")
     span.attributes["status"] = 529
     assert given(Ended(span, "t", "f"))["error.type"] == "529"
+    assert one("tool", status="error", hook="budget", problem="No.")["error.type"] == "refused"
 
 
 @pytest.mark.parametrize(
