@@ -208,9 +208,9 @@ def _paid(state: SessionState) -> dict[str, Any]:
     turn = state.spent - (state.before_turn if at_work else state.spent)
     return {
         "usage": turn.usage.model_dump(),
-        "cost_usd": 0.0 if state.replays else turn.cost_usd,
+        "cost_usd": 0.0 if _unpaid(state) else turn.cost_usd,
         "session_usage": state.usage.model_dump(),
-        "session_cost_usd": state.cost_usd,
+        "session_cost_usd": 0.0 if _unpaid(state) else state.cost_usd,
     }
 
 

@@ -252,6 +252,9 @@ def test_an_offline_session_names_no_model_of_anybodys() -> None:
     book.state.created = created(upstream="offline", model="claude-opus-5-5")
     call = opened(book, requested("c2", model="claude-opus-5-5"), run)
     assert (call["name"], call["opened"]["provider"]) == ("chat offline-extractive", "offline")
+    done = ev.SessionFinished(status="done", report="So.", problem=None)
+    turn = next(row["closed"] for row in rows(book, done).closed if "session_usage" in row["closed"])
+    assert turn["cost_usd"] == turn["session_cost_usd"] == 0.0
     assert "claude" not in json.dumps([call, _turn_row("offline")], default=str)
 
 
