@@ -140,7 +140,7 @@ class _NoRun:
 
     settings: Settings
 
-    async def record(self, payload: Any, *, span: Any = None) -> None:
+    async def record(self, payload: Any, *, shown: Any = None) -> None:
         return None
 
 

@@ -97,6 +97,8 @@ def _name(line: Line, state: SessionState, deepest: int) -> Text:
     if span.kind == "agent_run" and run is not None:
         return text.append(label(run), style="bold")
     operation, _, what = span.name.partition(" ")
+    if span.kind == "turn":
+        return text.append(f"turn of {what}")
     called = operation in ("chat", "execute_tool") and what
     text.append(words.tool(what) if called else span.name)
     marks = [mark for mark in ("cached", "replayed") if span.attributes.get(mark)]

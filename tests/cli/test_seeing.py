@@ -66,7 +66,7 @@ async def test_spans_are_shown_as_a_tree(dsn: str, database: Database, sample: S
     session_id = await keep_sample(database, sample)
     text = (await ran("show", session_id, "--spans", dsn=dsn)).stdout
     for pattern in (
-        r"^session +0:00 +0 ms +✓ ok",
+        r"^turn of research +0:00 +2:2\d:\d\d +✓ ok",
         r"^├ lead +0:00 +37\.5 s +↯ interrupted",
         r"^│├ claude-opus-5-5 +0:00 +7\.4 s +✓ ok +4\.1k +\$0\.02",
         r"^│└ delegate ",
