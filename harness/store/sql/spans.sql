@@ -105,7 +105,8 @@ returning id, session_id, span_id, name, value, comment, given_at, tries, sent_a
 
 -- name: scores_left
 select count(*) as left,
-       coalesce(greatest(0, extract(epoch from min(next_try) - clock_timestamp())), 0)::float8 as pause_s
+       -- What was never tried is due since ever, and before Postgres 17 no time is subtracted from that.
+       coalesce(extract(epoch from greatest(min(next_try), now()) - now()), 0)::float8 as pause_s
   from score join session on session.id = score.session_id
  where sent_at is null and refused is null
    and session.tenant = %(tenant)s
