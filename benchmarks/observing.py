@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -73,16 +74,27 @@ def _cpu(short: bool) -> list[Row]:
 async def _spans(home: Path, batches: int) -> tuple[list[float], list[float]]:
     """CPU seconds for each call, batch after batch, with spans and without them in turn."""
     async with session(home, 1) as (journal, (run_id,)):
-        server = psutil.Process(status(home).pid)
-        silent = Journal(journal.database, journal.lease, journal.state, keeper=None)
-        seen = Journal(journal.database, journal.lease, journal.state, keeper=Keeper())
-        taken: dict[bool, list[float]] = {True: [], False: []}
-        for number in range(2 * batches + 2):
-            kept = number % 2 == 0
-            began = _cpu_of(server)
+
+        async def batch(where: Journal, number: int) -> None:
             for each in range(BATCH):
-                await _call(seen if kept else silent, run_id, f"{number}.{each}", [_TOLD[each]])
-            taken[kept].append((_cpu_of(server) - began) / BATCH)
+                await _call(where, run_id, f"{number}.{each}", [_TOLD[each]])
+
+        return await _in_turn(home, journal, batches, BATCH, batch)
+
+
+async def _in_turn(
+    home: Path, journal: Journal, rounds: int, calls: int, work: Callable[[Journal, int], Awaitable[None]]
+) -> tuple[list[float], list[float]]:
+    """CPU seconds for each call of a round, with spans and without; the first rounds do not count."""
+    server = psutil.Process(status(home).pid)
+    silent = Journal(journal.database, journal.lease, journal.state, keeper=None)
+    seen = Journal(journal.database, journal.lease, journal.state, keeper=Keeper())
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(2 * rounds + 2):
+        kept = number % 2 == 0
+        began = _cpu_of(server)
+        await work(seen if kept else silent, number)
+        taken[kept].append((_cpu_of(server) - began) / calls)
     return taken[True][1:], taken[False][1:]
 
 
@@ -129,24 +141,20 @@ async def _sent(journal: Journal, calls: int) -> _Sent:
 async def _runs(home: Path, calls: int, runs: int) -> tuple[list[float], float, _Sent]:
     """CPU seconds that spans add to each call of a run, run after run, bytes of a run's spans, its export."""
     async with session(home, 1) as (journal, (run_id,)):
-        server = psutil.Process(status(home).pid)
-        silent = Journal(journal.database, journal.lease, journal.state, keeper=None)
-        seen = Journal(journal.database, journal.lease, journal.state, keeper=Keeper())
-        taken: dict[bool, list[float]] = {True: [], False: []}
-        for number in range(2 * runs + 2):
-            kept = number % 2 == 0
-            began = _cpu_of(server)
+
+        async def run(where: Journal, number: int) -> None:
             told: list[dict[str, Any]] = []
             for each in range(calls):
                 told.append(_TOLD[each])
-                await _call(seen if kept else silent, run_id, f"{number}.{each}", told)
+                await _call(where, run_id, f"{number}.{each}", told)
                 told.append({"role": "assistant", "content": _ANSWER})
-            taken[kept].append((_cpu_of(server) - began) / calls)
+
+        on, off = await _in_turn(home, journal, runs, calls, run)
         row = await journal.database.one(
             "select sum(pg_column_size(opened) + pg_column_size(closed)) from span"
         )
         assert row is not None
-        added = [with_ - without for with_, without in zip(taken[True][1:], taken[False][1:], strict=True)]
+        added = [with_ - without for with_, without in zip(on, off, strict=True)]
         return added, float(row["sum"]) / (runs + 1), await _sent(journal, calls)
 
 

@@ -202,12 +202,10 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Attribute]]:
 
 def _listed(values: Sequence[Any]) -> str:
     """A list as JSON: as many of the first as have room, and how many are missing."""
-    kept = list(values)
-    while len(text := json.dumps(kept)) > _MOST_CHARS and kept:
+    kept, missing = list(values), list[Any]()
+    while len(text := json.dumps(kept + missing)) > _MOST_CHARS and kept:
         kept = kept[: len(kept) // 2]
-        text = json.dumps([*kept, {"left_out": len(values) - len(kept)}])
-        if len(text) <= _MOST_CHARS:
-            break
+        missing = [{"left_out": len(values) - len(kept)}]
     return text
 
 

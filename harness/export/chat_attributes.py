@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.export.generation import OBSERVATION
 from harness.tracing.blocks import dumps
 from harness.tracing.chat import Answered, Asked, Message, answer_of, chat_of
 from harness.tracing.fitting import fit_chat, message_text
@@ -40,11 +41,11 @@ def chat_attributes(span: Span) -> dict[str, str | int]:
             continue
         if content.get("text") is not None:
             text, said[side] = _read(side, content)
-            found[f"langfuse.observation.{side}"] = found[f"{side}.value"] = text
+            found[f"{OBSERVATION}.{side}"] = found[f"{side}.value"] = text
             found[f"{side}.mime_type"] = "text/plain" if said[side] is None else "application/json"
         if content.get("text") is None or content.get("cut"):
-            found[f"langfuse.observation.metadata.{side}_chars"] = int(content.get("chars", 0))
-            found[f"langfuse.observation.metadata.{side}_sha256"] = str(content.get("sha256", ""))
+            found[f"{OBSERVATION}.metadata.{side}_chars"] = int(content.get("chars", 0))
+            found[f"{OBSERVATION}.metadata.{side}_sha256"] = str(content.get("sha256", ""))
     most = min((_bound(span, side) for side in said), default=0)
     conventions = dict(_conventions(said, str(span.attributes.get("stop_reason") or ""))) if most else {}
     taken = sum(2 * _bytes(str(found[f"{side}.value"])) for side in said)

@@ -124,7 +124,7 @@ class Trace:
                 turn = self._opened(_TURN) or moves.start(self._step(_TURN, None, None))
                 moves.end(turn, _ENDED[status])
             case _:
-                if self._opened(_TURN) is None and self.standing != "ended":
+                if not self.turn_is_open and self.standing != "ended":
                     # It had ended, and is tried again, or has been answered.
                     self._start(moves, _TURN, None, None)
                 if run is not None:
@@ -249,6 +249,11 @@ class Trace:
     def _run_or_turn(self, moves: Moves, run_id: str | None) -> str | None:
         step = self.newest.get(("agent_run", run_id or ""))
         return step.span_id if step else self._turn_in(moves)
+
+    @property
+    def turn_is_open(self) -> bool:
+        """Whether a turn has begun and not ended."""
+        return self._opened(_TURN) is not None
 
     @property
     def turns(self) -> int:

@@ -64,7 +64,7 @@ def _turn(payload: ev.AnyPayload, state: SessionState) -> dict[str, Any]:
     questions = [*state.questions, *([asked] if asked is not None else [])]
     told: dict[str, Any] = {
         "input": questions[-1] if questions else None,
-        "turn": state.trace.turns + (not isinstance(payload, ev.SessionResumed)),
+        "turn": state.trace.turns + (not state.trace.turn_is_open),
         "flow": flow_of(payload, state),
     }
     if created is not None:
@@ -204,8 +204,7 @@ def _unpaid(state: SessionState) -> bool:
 
 def _paid(state: SessionState) -> dict[str, Any]:
     """What the turn has used, and the session with all its turns."""
-    at_work = any(step.kind == "turn" for step in state.trace.open.values())
-    turn = state.spent - (state.before_turn if at_work else state.spent)
+    turn = state.spent - (state.before_turn if state.trace.turn_is_open else state.spent)
     return {
         "usage": turn.usage.model_dump(),
         "cost_usd": 0.0 if _unpaid(state) else turn.cost_usd,

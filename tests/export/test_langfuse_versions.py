@@ -15,13 +15,13 @@ from harness.export.langfuse_version import fitness, parsed
 from harness.export.scores import Sent, send_scores, settle_scores
 from harness.store.database import Database
 from harness.store.scores import add_score, read_scores
-from harness.tracing.span import span_id, trace_id
+from harness.tracing.span import span_id
 from tests.checkout import ROOT
 from tests.cli.hand_made import keep, worked
 from tests.cli.processes import run_process
 from tests.kit.langfuse_api import VERSION, LangfuseApi, Mode, settings_for, variables
 from tests.kit.langfuse_scores import problems
-from tests.kit.scores import score_of
+from tests.kit.scores import arrived, score_of
 
 OLD = ("3.63.0", "3.225.4", "4.16.0", "v4.58.9")
 NEW = ("4.59.0", "v4.60", VERSION, "unknown")
@@ -43,14 +43,7 @@ async def test_scores_arrive_whatever_the_server(version: str, database: Databas
         settings = settings_for(api.url, {"tracing.environment": "trial"})
         assert await send_scores(database, settings) == Sent(sent=3, refused=0, left=0)
     assert len(api.asked) == (4 if version in OLD else 3)
-    by_name = {score["name"]: score for score in api.scores.values()}
-    quality, gate = by_name["quality"], by_name["gate reviewer"]
-    ids = {score.name: score.id for score in await read_scores(database, session_id)}
-    assert {name: score["id"] for name, score in by_name.items()} == ids
-    assert (quality["value"], quality["dataType"], quality["comment"]) == (0.5, "NUMERIC", "so so")
-    assert (gate["value"], gate["dataType"], gate["observationId"]) == ("fix", "CATEGORICAL", step)
-    assert {score["traceId"] for score in by_name.values()} == {trace_id(session_id)}
-    assert {score["environment"] for score in by_name.values()} == {"trial"}
+    arrived(api.scores.values(), await read_scores(database, session_id), step)
 
 
 @pytest.mark.parametrize("version", [OLD[-1], NEW[0]])

@@ -121,6 +121,7 @@ async def test_events_are_copied_with_their_numbers_and_times(origin: AtWork, da
     (root,) = await read_spans(database, new)
     assert here[-1].span_id == root.span_id == span_id(new, "turn", "")
     assert (root.seq, root.status, root.parent_span_id) == (7, "open", None)
+    assert root.attributes["turn"] == 1
     assert root.attributes["forked_from"] == {"session_id": origin.id, "seq": 6}
 
 
